@@ -1,0 +1,3 @@
+//! Training speed.
+
+fn main() {}

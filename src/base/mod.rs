@@ -1,0 +1,11 @@
+//! What every other module stands on: digests, canonical bytes, names, files, randomness.
+//!
+//! No word of pipelines or of learning appears here.
+
+pub mod canonical;
+pub mod digest;
+pub mod files;
+pub mod fsx;
+pub mod name;
+pub mod rng;
+pub mod suggest;

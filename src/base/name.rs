@@ -1,0 +1,56 @@
+//! Validated names.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Returns why `text` cannot be a name of a stage, slot or axis; `None` if it can.
+///
+/// A name is a letter followed by letters, digits, `-` and `_`: safe as a file name and in `$name`.
+pub fn problem(text: &str) -> Option<&'static str> {
+    let mut characters = text.chars();
+    match characters.next() {
+        None => Some("it is empty"),
+        Some(first) if !first.is_ascii_alphabetic() => Some("it does not begin with a letter"),
+        Some(_) if !characters.all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') => {
+            Some("it has a character other than letters, digits, '-' and '_'")
+        }
+        Some(_) => None,
+    }
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta] $name:ident),+ $(,)?) => {$(
+        #[$doc]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Wraps a text that has been checked, or that this program wrote.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    )+};
+}
+
+name_type! {
+    /// Name of a stage, as written in the pipeline file.
+    StageName,
+    /// Name of an axis of a matrix.
+    AxisName,
+    /// Name of a layer: the unit of reset, and the prefix of its tensors' names.
+    LayerName,
+}

@@ -1,0 +1,40 @@
+//! "Did you mean …?"
+
+/// Returns the candidate nearest to `word`, if one is near enough to be a slip of the keys.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| {
+            *distance <= limit || candidate.starts_with(word) || word.starts_with(candidate)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Returns a hint that begins with a verb: the nearest candidate, or the list of all.
+pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    if let Some(candidate) = nearest(word, candidates.clone()) {
+        return format!("did you mean '{candidate}'?");
+    }
+    let all: Vec<_> = candidates.into_iter().map(|c| format!("'{c}'")).collect();
+    if all.is_empty() {
+        "there is none to choose from".to_owned()
+    } else {
+        format!("use one of {}", all.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suggests_slips_only() {
+        assert_eq!(nearest("epoch", ["epochs", "batch"]), Some("epochs"));
+        assert_eq!(nearest("trian", ["train", "evaluate"]), Some("train"));
+        assert_eq!(nearest("zebra", ["train", "evaluate"]), None);
+        assert_eq!(hint("zebra", ["train", "reset"]), "use one of 'train', 'reset'");
+    }
+}

@@ -1,0 +1,1 @@
+//! Datasets: published files to tensors.

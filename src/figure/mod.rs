@@ -1,0 +1,1 @@
+//! Deterministic figures: SVG, and PNG beside it.

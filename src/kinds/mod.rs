@@ -1,0 +1,23 @@
+//! The kinds of work, one file each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
+
+use crate::stage::{ArtifactType, Kind};
+
+/// The published files of a dataset, verified.
+pub const DATASET: ArtifactType = ArtifactType("dataset");
+/// A trained network: its checkpoints, and the learning curves.
+pub const RUN: ArtifactType = ArtifactType("run");
+/// Which layers to reset to what: a list, no tensors.
+pub const PATCHES: ArtifactType = ArtifactType("patches");
+/// Tidy rows of probes.
+pub const PROBES: ArtifactType = ArtifactType("probes");
+/// Tidy rows of distances.
+pub const DISTANCES: ArtifactType = ArtifactType("distances");
+/// Aggregated rows.
+pub const TABLE: ArtifactType = ArtifactType("table");
+/// A picture.
+pub const FIGURE: ArtifactType = ArtifactType("figure");
+/// Ours beside the published values.
+pub const COMPARISON: ArtifactType = ArtifactType("comparison");
+
+/// The one registration: a new kind is a file beside this one and a line here.
+pub static KINDS: &[Kind] = &[];

@@ -1,0 +1,20 @@
+//! Which layers of a network are critical, which robust: "Are All Layers Created Equal?" (Zhang, Bengio, Singer) as a
+//! cached, declarative pipeline.
+//!
+//! Who may import whom (a test holds it):
+//!
+//! ```text
+//! cli                                   names everything; the only place that prints
+//! engine                                decides, runs, reports
+//! kinds        pipeline    store        joins | text → graph | keys → files
+//! nn data table figure     stage        learning | the contract between the two halves
+//! base                                  digests, names, files, randomness
+//! ```
+
+pub mod base;
+pub mod data;
+pub mod figure;
+pub mod kinds;
+pub mod nn;
+pub mod stage;
+pub mod table;

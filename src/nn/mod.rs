@@ -1,0 +1,3 @@
+//! Networks: kernels, layers, models, training, checkpoints, resets, probes, distances.
+//!
+//! Knows tensors, and nothing of pipelines, stores or keys.

@@ -1,0 +1,93 @@
+//! What a stage may use that must not change its result.
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Handed to [`Stage::run`](crate::stage::Stage::run). Nothing in it may influence the output's bytes.
+pub struct Context<'a> {
+    /// Where the output files go. Empty at the start, unless the kind resumes.
+    pub out: &'a Path,
+    /// For what an interrupted run needs to continue; no part of the output.
+    pub scratch: &'a Path,
+    /// The project's folder: where tracked datasets are.
+    pub root: &'a Path,
+    /// How many threads to use.
+    pub threads: usize,
+    /// Set when the user wants to stop.
+    pub cancelled: &'a AtomicBool,
+    /// Tells the observers.
+    pub report: &'a (dyn Fn(Report) + Sync),
+}
+
+impl Context<'_> {
+    /// Ends the stage early if the user wants to stop. To be asked often: at least every 100 ms.
+    pub fn check_cancelled(&self) -> Result<(), StageError> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(StageError::Cancelled) } else { Ok(()) }
+    }
+
+    /// Tells how far the work is.
+    pub fn progress(&self, done: u64, total: u64, unit: &'static str, note: impl Into<String>) {
+        (self.report)(Report::Progress { done, total, unit, note: note.into() });
+    }
+
+    /// Tells something that the user should know, though the work goes on.
+    pub fn note(&self, text: impl Into<String>) {
+        (self.report)(Report::Note(text.into()));
+    }
+}
+
+/// What a running stage tells.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// How far the work is.
+    Progress {
+        /// Units done, of this run and of the interrupted one that it continues.
+        done: u64,
+        /// Units in all.
+        total: u64,
+        /// What a unit is: `epochs`, `bytes`, `probes`.
+        unit: &'static str,
+        /// The latest figures, as in `loss 0.031 error 0.018`.
+        note: String,
+    },
+    /// A line for the user.
+    Note(String),
+}
+
+/// Why a stage gave no output. Any error becomes one with `?`.
+#[derive(Debug)]
+pub enum StageError {
+    /// The user wanted to stop.
+    Cancelled,
+    /// It failed.
+    Failed {
+        /// What went wrong.
+        cause: Box<dyn Error + Send + Sync>,
+        /// What to do: begins with a verb.
+        hint: Option<String>,
+    },
+}
+
+impl StageError {
+    /// A failure with a hint that begins with a verb.
+    pub fn with_hint(cause: impl Into<Box<dyn Error + Send + Sync>>, hint: impl Into<String>) -> Self {
+        Self::Failed { cause: cause.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for StageError {
+    fn from(cause: E) -> Self {
+        Self::Failed { cause: Box::new(cause), hint: None }
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancelled => f.write_str("interrupted"),
+            Self::Failed { cause, .. } => write!(f, "{cause}"),
+        }
+    }
+}

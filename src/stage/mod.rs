@@ -1,0 +1,179 @@
+//! The contract between the engine and the kinds of work: all that a kind imports of the pipeline.
+//!
+//! A kind is a struct of parameters with an implementation of [`Stage`]; the engine sees [`AnyStage`]. This module is
+//! pure: it knows neither the store nor the pipeline file, and no kind by name.
+
+pub mod artifact;
+pub mod context;
+pub mod key;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use artifact::{Arity, Artifact, ArtifactType, Inputs, Slot};
+pub use context::{Context, Report, StageError};
+pub use key::{KeyFields, StageKey};
+
+/// One kind of work: the struct is its parameters, the implementation its behaviour.
+///
+/// The serialised form of the struct is what enters the key, so a field at its no-op default must be left out of it
+/// (`#[serde(default, skip_serializing_if = …)]`): then adding an option later keeps old keys.
+pub trait Stage: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The word in the pipeline file.
+    const KIND: &'static str;
+    /// Raised when equal inputs should give another output.
+    const VERSION: u32;
+    /// One line for people.
+    const ABOUT: &'static str;
+    /// Named inputs.
+    const SLOTS: &'static [Slot];
+    /// What comes out.
+    const OUTPUT: ArtifactType;
+    /// Whether floating-point kernels make the output, so that the numerics class enters the key.
+    const NUMERIC: bool = false;
+    /// Whether `run` can continue from what an interrupted run left in `out` and `scratch`.
+    const RESUMES: bool = false;
+    /// Whether the output is placed in `results/<pipeline>/`.
+    const PUBLISHED: bool = false;
+
+    /// Says what is wrong with parameters that have the right types: the path of the offending one within the
+    /// parameters (`""` for all of them) and a sentence.
+    fn check(&self) -> Result<(), ParameterError> {
+        Ok(())
+    }
+
+    /// Does the work: reads the inputs, writes files into `context.out`.
+    fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError>;
+}
+
+/// A parameter of the right type with a value that makes no sense.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ParameterError {
+    /// Path within the parameters, as in `optimizer.sgd.lr`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do: begins with a verb.
+    pub hint: String,
+}
+
+impl ParameterError {
+    /// Builds the error.
+    pub fn new(path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), hint: hint.into() }
+    }
+}
+
+/// A [`Stage`] with its type forgotten: what the engine holds.
+pub trait AnyStage: Send + Sync {
+    /// The row of the registry that it belongs to.
+    fn kind(&self) -> &'static Kind;
+    /// Its parameters as they enter the key.
+    fn parameters(&self) -> serde_json::Value;
+    /// Does the work.
+    fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError>;
+}
+
+struct Typed<S> {
+    kind: &'static Kind,
+    stage: S,
+}
+
+impl<S: Stage> AnyStage for Typed<S> {
+    fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    fn parameters(&self) -> serde_json::Value {
+        serde_json::to_value(&self.stage).expect("parameters have string keys and finite numbers")
+    }
+
+    fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
+        self.stage.run(inputs, context)
+    }
+}
+
+/// Why parameters could not be read.
+#[derive(Debug)]
+pub enum ParseError {
+    /// A wrong type, an unknown or a missing field: the path within the parameters and serde's sentence.
+    Shape {
+        /// Path within the parameters.
+        path: String,
+        /// What serde said.
+        message: String,
+    },
+    /// The right types, but a value that makes no sense.
+    Value(ParameterError),
+}
+
+/// A row of the registry.
+pub struct Kind {
+    /// The word in the pipeline file.
+    pub name: &'static str,
+    /// See [`Stage::VERSION`].
+    pub version: u32,
+    /// See [`Stage::ABOUT`].
+    pub about: &'static str,
+    /// See [`Stage::SLOTS`].
+    pub slots: &'static [Slot],
+    /// See [`Stage::OUTPUT`].
+    pub output: ArtifactType,
+    /// See [`Stage::NUMERIC`].
+    pub numeric: bool,
+    /// See [`Stage::RESUMES`].
+    pub resumes: bool,
+    /// See [`Stage::PUBLISHED`].
+    pub published: bool,
+    parse: ParseFn,
+}
+
+type ParseFn = fn(&'static Kind, &serde_json::Value) -> Result<Box<dyn AnyStage>, ParseError>;
+
+impl Kind {
+    /// The row of a stage type.
+    pub const fn of<S: Stage>() -> Self {
+        Self {
+            name: S::KIND,
+            version: S::VERSION,
+            about: S::ABOUT,
+            slots: S::SLOTS,
+            output: S::OUTPUT,
+            numeric: S::NUMERIC,
+            resumes: S::RESUMES,
+            published: S::PUBLISHED,
+            parse: parse::<S>,
+        }
+    }
+
+    /// Reads parameters into a stage of this kind.
+    pub fn parse(&'static self, parameters: &serde_json::Value) -> Result<Box<dyn AnyStage>, ParseError> {
+        (self.parse)(self, parameters)
+    }
+}
+
+fn parse<S: Stage>(
+    kind: &'static Kind,
+    parameters: &serde_json::Value,
+) -> Result<Box<dyn AnyStage>, ParseError> {
+    let stage: S = serde_path_to_error::deserialize(parameters)
+        .map_err(|e| ParseError::Shape { path: e.path().to_string(), message: e.inner().to_string() })?;
+    stage.check().map_err(ParseError::Value)?;
+    Ok(Box::new(Typed { kind, stage }))
+}
+
+/// The kinds that a pipeline may use.
+#[derive(Clone, Copy)]
+pub struct Registry(pub &'static [Kind]);
+
+impl Registry {
+    /// Finds a kind by its word.
+    pub fn find(&self, name: &str) -> Option<&'static Kind> {
+        self.0.iter().find(|kind| kind.name == name)
+    }
+
+    /// All words.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.0.iter().map(|kind| kind.name)
+    }
+}

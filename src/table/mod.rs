@@ -1,0 +1,1 @@
+//! Tables. Polars lives here and nowhere else.

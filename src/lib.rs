@@ -16,5 +16,7 @@ pub mod data;
 pub mod figure;
 pub mod kinds;
 pub mod nn;
+pub mod pipeline;
 pub mod stage;
+pub mod store;
 pub mod table;

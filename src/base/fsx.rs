@@ -150,3 +150,17 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
         FileError::new("write", path, e)
     })
 }
+
+/// Whether an open file is the one that a path names now.
+pub fn is_same_file(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |metadata: &fs::Metadata| (metadata.dev(), metadata.ino());
+        matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if identity(&a) == identity(&b))
+    }
+    #[cfg(not(unix))]
+    {
+        file.metadata().is_ok() && fs::metadata(path).is_ok()
+    }
+}

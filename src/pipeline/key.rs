@@ -1,0 +1,62 @@
+//! A graph becomes a keyed graph: every node knows its identity, and equal nodes are one.
+
+use crate::pipeline::matrix::{Graph, Node, describe};
+use crate::stage::key::{InputKey, KeyFields};
+use crate::stage::{Arity, StageKey};
+
+/// A graph whose nodes have keys. Pure: no disk was touched.
+pub struct Keyed {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// The nodes, each after those it needs.
+    pub nodes: Vec<KeyedNode>,
+}
+
+/// A node and its identity.
+pub struct KeyedNode {
+    /// The unit of work.
+    pub node: Node,
+    /// What went into the key.
+    pub fields: KeyFields,
+    /// The key.
+    pub key: StageKey,
+    /// The first node with this key: itself, unless the pipeline says the same thing twice. Work is done there.
+    pub twin: usize,
+}
+
+impl Keyed {
+    /// Computes all keys.
+    pub fn new(pipeline: String, graph: Graph, numerics: &str) -> Self {
+        let mut nodes: Vec<KeyedNode> = Vec::with_capacity(graph.nodes.len());
+        let mut first = std::collections::BTreeMap::new();
+        for node in graph.nodes {
+            let inputs = input_keys(&node, &nodes);
+            let fields = KeyFields::new(node.work.kind(), node.work.parameters(), numerics, inputs);
+            let key = fields.key();
+            let twin = *first.entry(key).or_insert(nodes.len());
+            nodes.push(KeyedNode { node, fields, key, twin });
+        }
+        Self { pipeline, nodes }
+    }
+
+    /// The nodes that a node needs directly, twins resolved.
+    pub fn needed(&self, at: usize) -> impl Iterator<Item = usize> {
+        self.nodes[at].node.inputs.iter().flat_map(|(_, places)| places).map(|place| self.nodes[*place].twin)
+    }
+}
+
+fn input_keys(node: &Node, earlier: &[KeyedNode]) -> Vec<InputKey> {
+    let mut keys = Vec::new();
+    for (slot, places) in &node.inputs {
+        for place in places {
+            let source = &earlier[*place];
+            // Where a slot gathers, the coordinates become columns of a table, so they affect the result.
+            let coordinates = match slot.arity {
+                Arity::One => String::new(),
+                Arity::Many | Arity::Any => describe(&source.node.coordinates),
+            };
+            keys.push(InputKey { slot: slot.name.to_owned(), coordinates, key: source.key });
+        }
+    }
+    keys
+}

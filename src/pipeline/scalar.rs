@@ -1,0 +1,105 @@
+//! `$axis` and `${params.name}`: references, which stand only for whole scalars.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::base::name::{self, AxisName};
+use crate::pipeline::document::join;
+
+/// What a scalar refers to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reference<'a> {
+    /// `$seed`.
+    Axis(&'a str),
+    /// `${params.width}`.
+    Parameter(&'a str),
+    /// `${…}` of another form.
+    Malformed,
+}
+
+/// Reads a scalar as a reference; `None` if it is an ordinary value.
+pub fn reference(value: &Value) -> Option<Reference<'_>> {
+    let rest = value.as_str()?.strip_prefix('$')?;
+    if let Some(inner) = rest.strip_prefix('{').and_then(|r| r.strip_suffix('}')) {
+        return Some(match inner.strip_prefix("params.") {
+            Some(name) if name::problem(name).is_none() => Reference::Parameter(name),
+            _ => Reference::Malformed,
+        });
+    }
+    name::problem(rest).is_none().then_some(Reference::Axis(rest))
+}
+
+/// Calls `visit` for every scalar below a value, with its path.
+pub fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value)) {
+    match value {
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                walk(item, &join(path, &format!("[{i}]")), visit);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                walk(member, &join(path, name), visit);
+            }
+        }
+        scalar => visit(path, scalar),
+    }
+}
+
+/// The axes that a value mentions.
+pub fn axes(value: &Value) -> BTreeSet<AxisName> {
+    let mut found = BTreeSet::new();
+    walk(value, "", &mut |_, scalar| {
+        if let Some(Reference::Axis(name)) = reference(scalar) {
+            found.insert(AxisName::new(name));
+        }
+    });
+    found
+}
+
+/// Puts values in the place of references; those that are not bound stay.
+pub fn substitute(
+    value: &Value,
+    axes: &BTreeMap<AxisName, Value>,
+    parameters: &BTreeMap<String, Value>,
+) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| substitute(item, axes, parameters)).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| (name.clone(), substitute(member, axes, parameters)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        scalar => match reference(scalar) {
+            Some(Reference::Axis(name)) => axes.get(&AxisName::new(name)).unwrap_or(scalar).clone(),
+            Some(Reference::Parameter(name)) => parameters.get(name).unwrap_or(scalar).clone(),
+            Some(Reference::Malformed) | None => scalar.clone(),
+        },
+    }
+}
+
+/// A scalar as text: as it stands in names and in tables.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_whole_scalars_are_references() {
+        assert_eq!(reference(&json!("$seed")), Some(Reference::Axis("seed")));
+        assert_eq!(reference(&json!("${params.width}")), Some(Reference::Parameter("width")));
+        assert_eq!(reference(&json!("${width}")), Some(Reference::Malformed));
+        for ordinary in [json!("$x/out.txt"), json!("a $seed"), json!("$"), json!("$5"), json!(5)] {
+            assert_eq!(reference(&ordinary), None, "{ordinary}");
+        }
+    }
+}

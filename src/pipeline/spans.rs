@@ -1,0 +1,265 @@
+//! Where each value of a YAML text stands.
+//!
+//! `serde_yaml` keeps no places, silently lets the last of two equal keys win, and does not merge `<<`. This second reader,
+//! over parser events, gives the places and refuses what would be misread: duplicate keys, anchors, aliases, merge keys, tags.
+
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, Span};
+
+use crate::pipeline::error::SpecError;
+
+const MAX_DEPTH: usize = 64;
+
+/// A value of the text and its place in bytes.
+#[derive(Debug, Clone)]
+pub struct Spanned {
+    /// First to last byte.
+    pub span: Range<usize>,
+    /// What is inside.
+    pub shape: Shape,
+}
+
+/// What is inside a value.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// A scalar.
+    Scalar,
+    /// Items of a sequence.
+    Sequence(Vec<Spanned>),
+    /// Entries of a mapping, in the order of the text.
+    Mapping(Vec<Entry>),
+}
+
+/// A key, its place, and its value.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The key's text.
+    pub key: String,
+    /// The key's place.
+    pub key_span: Range<usize>,
+    /// The value.
+    pub value: Spanned,
+}
+
+impl Spanned {
+    /// Reads the places of all values.
+    pub fn parse(text: &str) -> Result<Self, SpecError> {
+        let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        bytes.push(text.len());
+        let mut reader = Reader { events: Parser::new_from_str(text), bytes, text };
+        reader.document()
+    }
+
+    /// The place to point at for a path such as `stages.fit.train.at[1]`: the value if it is a scalar, else its key; for a
+    /// path that leads nowhere, the last step that exists.
+    pub fn locate(&self, path: &str) -> Range<usize> {
+        let (mut here, mut key_span) = (self, None);
+        for step in steps(path) {
+            match here.child(step) {
+                Some((child, span)) => (here, key_span) = (child, span.or(key_span)),
+                None => break,
+            }
+        }
+        match (&here.shape, key_span) {
+            (Shape::Scalar, _) | (Shape::Sequence(_), None) => here.span.clone(),
+            (Shape::Mapping(entries), None) => {
+                entries.first().map_or(here.span.clone(), |entry| entry.key_span.clone())
+            }
+            (_, Some(span)) => span,
+        }
+    }
+
+    /// The place of the key that a path ends with.
+    pub fn locate_key(&self, path: &str) -> Range<usize> {
+        let (mut here, mut found) = (self, None);
+        for step in steps(path) {
+            match here.child(step) {
+                Some((child, span)) => (here, found) = (child, span.or(found)),
+                None => break,
+            }
+        }
+        found.unwrap_or_else(|| self.locate(path))
+    }
+
+    fn child(&self, step: &str) -> Option<(&Self, Option<Range<usize>>)> {
+        match &self.shape {
+            Shape::Scalar => None,
+            Shape::Sequence(items) => items.get(step.parse::<usize>().ok()?).map(|item| (item, None)),
+            Shape::Mapping(entries) => entries
+                .iter()
+                .find(|entry| entry.key == step)
+                .map(|entry| (&entry.value, Some(entry.key_span.clone()))),
+        }
+    }
+}
+
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split(['.', '[', ']']).filter(|step| !step.is_empty())
+}
+
+struct Reader<'a> {
+    events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// Byte offset of each character: the parser counts characters.
+    bytes: Vec<usize>,
+    text: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<Spanned, SpecError> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) if root.is_some() => {
+                    return Err(SpecError::at(
+                        span,
+                        "the file holds more than one YAML document",
+                        "a second one",
+                    )
+                    .hint("put each pipeline into a file of its own"));
+                }
+                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
+                other => root = Some(self.value(&other, span, 0)?),
+            }
+        }
+        root.ok_or_else(|| {
+            SpecError::at(0..self.text.len().min(1), "the file is empty", "no YAML document here")
+                .hint("start with 'pipeline: NAME' and 'stages:'")
+        })
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Range<usize>), SpecError> {
+        match self.events.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.range(span))),
+            Some(Err(error)) => {
+                let at = self.byte(error.marker().index());
+                let end = self.text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
+                Err(SpecError::at(at..end, format!("this is not YAML: {}", error.info()), "here")
+                    .hint("check indentation, quotes and brackets before this place"))
+            }
+            None => Ok((Event::StreamEnd, self.text.len()..self.text.len())),
+        }
+    }
+
+    fn byte(&self, character: usize) -> usize {
+        self.bytes.get(character).copied().unwrap_or(self.text.len())
+    }
+
+    fn range(&self, span: Span) -> Range<usize> {
+        let (start, end) = (self.byte(span.start.index()), self.byte(span.end.index()));
+        start..start + self.text[start..end.max(start)].trim_end().len()
+    }
+
+    fn value(&mut self, event: &Event<'a>, span: Range<usize>, depth: usize) -> Result<Spanned, SpecError> {
+        if depth > MAX_DEPTH {
+            return Err(SpecError::at(span, format!("values are nested more than {MAX_DEPTH} deep"), "here"));
+        }
+        refuse_misread(event, &span)?;
+        let (end, shape) = match event {
+            Event::SequenceStart(..) => self.sequence(depth)?,
+            Event::MappingStart(..) => self.mapping(depth)?,
+            _ => (span.end, Shape::Scalar),
+        };
+        let end = span.start + self.text[span.start..end.max(span.end)].trim_end().len();
+        Ok(Spanned { span: span.start..end, shape })
+    }
+
+    fn sequence(&mut self, depth: usize) -> Result<(usize, Shape), SpecError> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd | Event::StreamEnd, span) => {
+                    return Ok((span.end, Shape::Sequence(items)));
+                }
+                (event, span) => items.push(self.value(&event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, depth: usize) -> Result<(usize, Shape), SpecError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        loop {
+            let (event, key_span) = self.next()?;
+            refuse_misread(&event, &key_span)?;
+            let key = match event {
+                Event::MappingEnd | Event::StreamEnd => return Ok((key_span.end, Shape::Mapping(entries))),
+                Event::Scalar(text, ..) => text.into_owned(),
+                _ => return Err(SpecError::at(key_span, "a key must be a plain word", "not a word")),
+            };
+            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+                let line = self.text[..first.key_span.start].matches('\n').count() + 1;
+                return Err(SpecError::at(
+                    key_span,
+                    format!("the key '{key}' stands twice in one mapping"),
+                    format!("already on line {line}"),
+                )
+                .hint("rename or remove one of them"));
+            }
+            if key == "<<" {
+                return Err(SpecError::at(key_span, "merge keys ('<<') are not supported", "here")
+                    .hint("write the values out, or share them through 'params:'"));
+            }
+            let (event, span) = self.next()?;
+            let value = self.value(&event, span, depth + 1)?;
+            entries.push(Entry { key, key_span, value });
+        }
+    }
+}
+
+fn refuse_misread(event: &Event<'_>, span: &Range<usize>) -> Result<(), SpecError> {
+    let (anchor, tagged) = match event {
+        Event::Alias(_) => (1, false),
+        Event::Scalar(_, _, anchor, tag)
+        | Event::SequenceStart(anchor, tag)
+        | Event::MappingStart(anchor, tag) => (*anchor, tag.is_some()),
+        _ => (0, false),
+    };
+    if anchor != 0 {
+        return Err(SpecError::at(span.clone(), "anchors and aliases are not supported", "here")
+            .hint("share a value through 'params:' and '${params.NAME}'"));
+    }
+    if tagged {
+        return Err(
+            SpecError::at(span.clone(), "YAML tags are not supported", "here").hint("remove the '!tag'")
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_the_text_even_after_wide_characters() {
+        let text = "τ: { a: [1, 22], b: x }\nstages:\n  fit:\n    lr: 0.1\n";
+        let spans = Spanned::parse(text).unwrap();
+        let at = |path: &str| &text[spans.locate(path)];
+        assert_eq!(at("τ.a[1]"), "22");
+        assert_eq!(at("τ.b"), "x");
+        assert_eq!(at("stages.fit.lr"), "0.1");
+        assert_eq!(at("stages.fit"), "fit");
+        assert_eq!(at("stages.fit.nothing.here"), "fit");
+        assert_eq!(&text[spans.locate_key("stages.fit.lr")], "lr");
+    }
+
+    #[test]
+    fn what_would_be_misread_is_refused() {
+        for (text, what) in [
+            ("a: 1\nb: 2\na: 3", "stands twice"),
+            ("a: &x 1\nb: *x", "anchors"),
+            ("a: { <<: 1 }", "merge keys"),
+            ("a: !seed 1", "tags"),
+            ("a: 1\n---\nb: 2", "more than one"),
+            ("a: [1, 2", "not YAML"),
+            ("", "empty"),
+            ("{ [1]: 2 }", "plain word"),
+        ] {
+            let error = Spanned::parse(text).unwrap_err();
+            assert!(error.message.contains(what), "{text:?}: {}", error.message);
+        }
+        assert!(Spanned::parse(&"[".repeat(5000)).is_err());
+    }
+}

@@ -1,0 +1,402 @@
+//! A document becomes a pipeline: kinds exist, inputs resolve and fit, references are declared, no cycle.
+//!
+//! Parameters get their types later, in [`matrix`](crate::pipeline::matrix), when the references in them are bound.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::base::name::{self, AxisName, StageName};
+use crate::base::suggest;
+use crate::pipeline::document::{Document, join};
+use crate::pipeline::error::SpecError;
+use crate::pipeline::overrides::Override;
+use crate::pipeline::scalar::{self, Reference};
+use crate::stage::{Arity, Kind, Registry, Slot};
+
+const TOP_LEVEL: [&str; 5] = ["pipeline", "about", "params", "matrix", "stages"];
+const BESIDE_KIND: [&str; 2] = ["needs", "about"];
+
+/// A pipeline whose names all resolve; its parameters still hold references.
+pub struct Pipeline {
+    /// Its name: the folder under `results/`.
+    pub name: String,
+    /// Values of each axis.
+    pub axes: BTreeMap<AxisName, Vec<Value>>,
+    /// Values of `params`.
+    pub parameters: BTreeMap<String, Value>,
+    /// Stages, each after those it needs.
+    pub stages: Vec<StageSpec>,
+}
+
+/// A named unit of the pipeline.
+pub struct StageSpec {
+    /// Its name.
+    pub name: StageName,
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// Path of its parameters in the document, as in `stages.fit.train`.
+    pub path: String,
+    /// Its parameters, references unbound.
+    pub parameters: Value,
+    /// What it needs, by slot.
+    pub needs: Vec<Need>,
+}
+
+/// A filled slot.
+pub struct Need {
+    /// The slot.
+    pub slot: &'static Slot,
+    /// The stages that fill it.
+    pub stages: Vec<StageName>,
+}
+
+impl Pipeline {
+    /// Checks a document; returns all mistakes that can be told apart.
+    pub fn validate(
+        document: &Document,
+        overrides: &[Override],
+        registry: Registry,
+    ) -> Result<Self, Vec<SpecError>> {
+        let mut checker = Checker { document, registry, errors: Vec::new() };
+        let pipeline = checker.pipeline(overrides);
+        match (pipeline, checker.errors) {
+            (Some(pipeline), errors) if errors.is_empty() => Ok(pipeline),
+            (_, errors) => Err(errors),
+        }
+    }
+}
+
+struct Checker<'a> {
+    document: &'a Document,
+    registry: Registry,
+    errors: Vec<SpecError>,
+}
+
+impl<'a> Checker<'a> {
+    fn pipeline(&mut self, overrides: &[Override]) -> Option<Pipeline> {
+        let top = self.mapping(&self.document.value, "", "a pipeline file")?;
+        self.known_keys(top, "", &TOP_LEVEL);
+        let name = self.pipeline_name(top);
+        let mut axes = self.axes(top);
+        let mut parameters = self.parameters(top);
+        self.apply(overrides, &mut axes, &mut parameters);
+        let Some(stages) = top.get("stages") else {
+            self.error("pipeline", "a pipeline needs 'stages'", "no 'stages:' beside this", "add 'stages:'");
+            return None;
+        };
+        let stages = self.mapping(stages, "stages", "'stages'")?;
+        let specs: Vec<StageSpec> = stages.iter().filter_map(|(name, body)| self.stage(name, body)).collect();
+        self.references(&specs, &axes, &parameters);
+        let stages = if self.errors.is_empty() { self.resolve(specs)? } else { return None };
+        Some(Pipeline { name: name?, axes, parameters, stages })
+    }
+
+    fn error(&mut self, path: &str, message: impl Into<String>, label: &str, hint: impl Into<String>) {
+        let span = self.document.spans.locate(path);
+        self.errors.push(SpecError::at(span, message, label).hint(hint));
+    }
+
+    fn key_error(&mut self, path: &str, message: impl Into<String>, label: &str, hint: impl Into<String>) {
+        let span = self.document.spans.locate_key(path);
+        self.errors.push(SpecError::at(span, message, label).hint(hint));
+    }
+
+    fn mapping(&mut self, value: &'a Value, path: &str, what: &str) -> Option<&'a Map<String, Value>> {
+        if value.as_object().is_none() {
+            self.error(
+                path,
+                format!("{what} must be a mapping"),
+                "not a mapping",
+                "write 'key: value' lines",
+            );
+        }
+        value.as_object()
+    }
+
+    fn known_keys(&mut self, members: &Map<String, Value>, path: &str, known: &[&str]) {
+        for key in members.keys().filter(|key| !known.contains(&key.as_str())) {
+            let hint = suggest::hint(key, known.iter().copied());
+            self.key_error(&join(path, key), format!("unknown key '{key}'"), "unknown", hint);
+        }
+    }
+
+    fn pipeline_name(&mut self, top: &Map<String, Value>) -> Option<String> {
+        let hint = "add 'pipeline: NAME'; results go to results/NAME";
+        let Some(value) = top.get("pipeline") else {
+            self.error("", "a pipeline needs a name", "no 'pipeline:' in this file", hint);
+            return None;
+        };
+        match value.as_str().map(|text| (text, name::problem(text))) {
+            Some((text, None)) => Some(text.to_owned()),
+            Some((text, Some(problem))) => {
+                let hint = "use letters, digits, '-' and '_'";
+                self.error("pipeline", format!("'{text}' is not a name: {problem}"), "not a name", hint);
+                None
+            }
+            None => {
+                self.error("pipeline", "a pipeline's name must be text", "not text", hint);
+                None
+            }
+        }
+    }
+
+    fn axes(&mut self, top: &'a Map<String, Value>) -> BTreeMap<AxisName, Vec<Value>> {
+        let mut axes = BTreeMap::new();
+        let Some(matrix) = top.get("matrix").and_then(|value| self.mapping(value, "matrix", "'matrix'"))
+        else {
+            return axes;
+        };
+        for (axis, values) in matrix {
+            let path = join("matrix", axis);
+            match values.as_array() {
+                Some(values) if !values.is_empty() && values.iter().all(is_scalar) => {
+                    axes.insert(AxisName::new(axis), values.clone());
+                }
+                _ => {
+                    let message = format!("axis '{axis}' must be a list of one scalar or more");
+                    self.error(&path, message, "not such a list", format!("write '{axis}: [0, 1]'"));
+                }
+            }
+            if let Some(problem) = name::problem(axis) {
+                let message = format!("'{axis}' is not a name: {problem}");
+                self.key_error(&path, message, "not a name", "use letters, digits, '-' and '_'");
+            }
+        }
+        axes
+    }
+
+    fn parameters(&mut self, top: &'a Map<String, Value>) -> BTreeMap<String, Value> {
+        let params = top.get("params").and_then(|value| self.mapping(value, "params", "'params'"));
+        params.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    fn apply(
+        &mut self,
+        overrides: &[Override],
+        axes: &mut BTreeMap<AxisName, Vec<Value>>,
+        parameters: &mut BTreeMap<String, Value>,
+    ) {
+        for Override { name, value } in overrides {
+            if let Some(values) = axes.get_mut(&AxisName::new(name)) {
+                *values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+            } else if let Some(parameter) = parameters.get_mut(name) {
+                *parameter = value.clone();
+            } else {
+                let names = axes.keys().map(AxisName::as_str).chain(parameters.keys().map(String::as_str));
+                let hint = suggest::hint(name, names);
+                let message = format!("--set {name}: the pipeline has no parameter or axis '{name}'");
+                self.errors.push(SpecError::nowhere(message).hint(hint));
+            }
+        }
+    }
+
+    fn stage(&mut self, stage: &str, body: &'a Value) -> Option<StageSpec> {
+        let path = join("stages", stage);
+        if let Some(problem) = name::problem(stage) {
+            let message = format!("'{stage}' is not a name: {problem}");
+            self.key_error(&path, message, "not a name", "use letters, digits, '-' and '_'");
+        }
+        let members = self.mapping(body, &path, &format!("stage '{stage}'"))?;
+        let (kind, parameters) = self.kind(stage, members, &path)?;
+        Some(StageSpec {
+            name: StageName::new(stage),
+            kind,
+            path: join(&path, kind.name),
+            parameters: if parameters.is_null() { Value::Object(Map::new()) } else { parameters.clone() },
+            needs: self.needs(stage, members, &path, kind),
+        })
+    }
+
+    fn kind(
+        &mut self,
+        stage: &str,
+        members: &'a Map<String, Value>,
+        path: &str,
+    ) -> Option<(&'static Kind, &'a Value)> {
+        let mut found: Vec<(&'static Kind, &Value)> = Vec::new();
+        for (key, value) in members.iter().filter(|(key, _)| !BESIDE_KIND.contains(&key.as_str())) {
+            if let Some(kind) = self.registry.find(key) {
+                found.push((kind, value));
+            } else {
+                let known = self.registry.names().chain(BESIDE_KIND);
+                let message = format!("stage '{stage}': '{key}' is neither a kind nor a key of a stage");
+                self.key_error(&join(path, key), message, "unknown", suggest::hint(key, known));
+                return None;
+            }
+        }
+        match found[..] {
+            [one] => Some(one),
+            [] => {
+                let hint = suggest::hint("", self.registry.names());
+                self.key_error(path, format!("stage '{stage}' has no kind"), "what should it do?", hint);
+                None
+            }
+            [(first, _), (second, _), ..] => {
+                let message =
+                    format!("stage '{stage}' has two kinds, '{}' and '{}'", first.name, second.name);
+                self.key_error(&join(path, second.name), message, "a second kind", "make it two stages");
+                None
+            }
+        }
+    }
+
+    fn needs(
+        &mut self,
+        stage: &str,
+        members: &'a Map<String, Value>,
+        path: &str,
+        kind: &'static Kind,
+    ) -> Vec<Need> {
+        let path = join(path, "needs");
+        let needs = members.get("needs").and_then(|value| self.mapping(value, &path, "'needs'"));
+        let mut filled = Vec::new();
+        for (slot_name, value) in needs.into_iter().flatten() {
+            let here = join(&path, slot_name);
+            let Some(slot) = kind.slots.iter().find(|slot| slot.name == slot_name) else {
+                let message = format!("kind '{}' has no slot '{slot_name}'", kind.name);
+                let hint = suggest::hint(slot_name, kind.slots.iter().map(|slot| slot.name));
+                self.key_error(&here, message, "unknown slot", hint);
+                continue;
+            };
+            filled.extend(self.stage_names(value, &here, slot).map(|stages| Need { slot, stages }));
+        }
+        for slot in kind.slots.iter().filter(|slot| slot.arity != Arity::Any) {
+            if !needs.is_some_and(|needs| needs.contains_key(slot.name)) {
+                let message = format!("stage '{stage}' ({}) lacks its input '{}'", kind.name, slot.name);
+                let hint =
+                    format!("add 'needs: {{ {}: STAGE }}' with a stage that gives a {}", slot.name, slot.ty);
+                self.key_error(&join("stages", stage), message, "missing input", hint);
+            }
+        }
+        filled
+    }
+
+    fn stage_names(&mut self, value: &Value, path: &str, slot: &Slot) -> Option<Vec<StageName>> {
+        let names: Option<Vec<StageName>> = match value {
+            Value::String(name) => Some(vec![StageName::new(name)]),
+            Value::Array(items) if slot.arity != Arity::One => {
+                items.iter().map(|item| item.as_str().map(StageName::new)).collect()
+            }
+            _ => None,
+        };
+        if names.as_ref().is_none_or(Vec::is_empty) {
+            let hint = "write the name of a stage, or a list of names where the slot takes many";
+            self.error(path, format!("slot '{}' must name a stage", slot.name), "not a stage's name", hint);
+            return None;
+        }
+        names
+    }
+
+    fn references(
+        &mut self,
+        stages: &[StageSpec],
+        axes: &BTreeMap<AxisName, Vec<Value>>,
+        parameters: &BTreeMap<String, Value>,
+    ) {
+        let mut mistakes = Vec::new();
+        for stage in stages {
+            scalar::walk(&stage.parameters, &stage.path, &mut |path, value| {
+                let (what, sigil, name, hint) = match scalar::reference(value) {
+                    Some(Reference::Axis(name)) if !axes.contains_key(&AxisName::new(name)) => {
+                        ("axis", "matrix", name, suggest::hint(name, axes.keys().map(AxisName::as_str)))
+                    }
+                    Some(Reference::Parameter(name)) if !parameters.contains_key(name) => (
+                        "parameter",
+                        "params",
+                        name,
+                        suggest::hint(name, parameters.keys().map(String::as_str)),
+                    ),
+                    Some(Reference::Malformed) => {
+                        ("reference", "params", "", "write '$axis' or '${params.name}'".to_owned())
+                    }
+                    _ => return,
+                };
+                let message = format!("no {what} '{name}' is declared under '{sigil}'");
+                mistakes.push((path.to_owned(), message, hint));
+            });
+        }
+        for (path, message, hint) in mistakes {
+            self.error(&path, message, "not declared", hint);
+        }
+        for axis in axes.keys() {
+            if !stages.iter().any(|stage| scalar::axes(&stage.parameters).contains(axis)) {
+                let message = format!("axis '{axis}' is declared, but no stage mentions '${axis}'");
+                let hint = format!("use '${axis}' in a stage, or remove the axis");
+                self.key_error(&join("matrix", axis.as_str()), message, "varies nothing", hint);
+            }
+        }
+    }
+
+    /// Checks that needs name stages of the right type, and orders the stages.
+    fn resolve(&mut self, mut specs: Vec<StageSpec>) -> Option<Vec<StageSpec>> {
+        for spec in &specs {
+            for need in &spec.needs {
+                for target in &need.stages {
+                    self.connection(&specs, spec, need.slot, target);
+                }
+            }
+        }
+        let mut ordered: Vec<StageSpec> = Vec::new();
+        while self.errors.is_empty() && !specs.is_empty() {
+            let is_ready = |spec: &StageSpec| {
+                let mut needed = spec.needs.iter().flat_map(|need| &need.stages);
+                needed.all(|name| ordered.iter().any(|done| done.name == *name))
+            };
+            match specs.iter().position(is_ready) {
+                Some(at) => ordered.push(specs.remove(at)),
+                None => self.cycle(&specs),
+            }
+        }
+        self.errors.is_empty().then_some(ordered)
+    }
+
+    fn connection(&mut self, specs: &[StageSpec], spec: &StageSpec, slot: &Slot, target: &StageName) {
+        let path = format!("stages.{}.needs.{}", spec.name, slot.name);
+        let fits = |candidate: &&StageSpec| candidate.kind.output == slot.ty && candidate.name != spec.name;
+        match specs.iter().find(|candidate| candidate.name == *target) {
+            None => {
+                let hint = suggest::hint(target.as_str(), specs.iter().map(|s| s.name.as_str()));
+                self.error(&path, format!("there is no stage '{target}'"), "unknown stage", hint);
+            }
+            Some(source) if source.kind.output != slot.ty => {
+                let (gives, wants) = (source.kind.output, slot.ty);
+                let message = format!(
+                    "slot '{}' of '{}' takes a {wants}, but '{target}' gives a {gives}",
+                    slot.name, spec.name
+                );
+                let hint = match specs.iter().find(fits) {
+                    Some(other) => format!("connect it to '{}', which gives a {wants}", other.name),
+                    None => format!("add a stage that gives a {wants}"),
+                };
+                self.error(&path, message, "wrong type", hint);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Follows needs among stages that cannot be ordered until a stage comes again.
+    fn cycle(&mut self, stuck: &[StageSpec]) {
+        let mut walk = vec![&stuck[0]];
+        loop {
+            let here = walk[walk.len() - 1];
+            let mut needed = here.needs.iter().flat_map(|need| &need.stages);
+            let next = needed
+                .find_map(|name| stuck.iter().find(|spec| spec.name == *name))
+                .expect("a stage that cannot be ordered needs another such stage");
+            if let Some(start) = walk.iter().position(|spec| spec.name == next.name) {
+                let mut names: Vec<_> = walk[start..].iter().map(|spec| spec.name.as_str()).collect();
+                names.push(next.name.as_str());
+                let path = join("stages", next.name.as_str());
+                let message = format!("stages need each other in a circle: {}", names.join(" → "));
+                self.key_error(&path, message, "the circle closes here", "remove one of these needs");
+                return;
+            }
+            walk.push(next);
+        }
+    }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object() && !value.is_null()
+}

@@ -1,0 +1,102 @@
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::stage::KeyFields;
+
+fn fields(parameter: u64) -> KeyFields {
+    KeyFields {
+        kind: "toy".to_owned(),
+        version: 1,
+        numerics: None,
+        parameters: serde_json::json!({ "n": parameter }),
+        inputs: Vec::new(),
+    }
+}
+
+fn stage(store: &Store, fields: &KeyFields) -> Staging {
+    match store.begin(fields.key()).unwrap() {
+        Begin::Mine(staging) => staging,
+        other => panic!("expected a free key, got {other:?}"),
+    }
+}
+
+fn write(staging: &Staging, name: &str, bytes: &[u8]) {
+    fsx::write_atomic(&staging.out().join(name), bytes).unwrap();
+}
+
+#[test]
+fn a_committed_result_is_found_and_cannot_be_written() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let staging = stage(&store, &fields(1));
+    write(&staging, "a.txt", b"alpha");
+    let record = staging.commit(fields(1), Provenance::default()).unwrap();
+    assert_eq!(store.lookup(record.key).unwrap(), Some(record.clone()));
+    assert!(matches!(store.begin(record.key).unwrap(), Begin::Done(found) if found == record));
+    let path = store.files(&record).path("a.txt").unwrap().to_owned();
+    assert_eq!(fsx::read(&path).unwrap(), b"alpha");
+    assert!(path.metadata().unwrap().permissions().readonly());
+    assert!(fsx::list(&folder.path().join("v1/staging")).unwrap().is_empty());
+    assert!(fsx::list(&folder.path().join("v1/leases")).unwrap().is_empty());
+}
+
+#[test]
+fn one_writer_at_a_time_and_interrupted_work_stays() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let first = stage(&store, &fields(1));
+    fsx::write_atomic(&first.scratch().join("state"), b"half").unwrap();
+    assert!(matches!(store.begin(fields(1).key()).unwrap(), Begin::Busy));
+    drop(first);
+    assert!(store.is_staged(fields(1).key()));
+    let second = stage(&store, &fields(1));
+    assert_eq!(fsx::read(&second.scratch().join("state")).unwrap(), b"half");
+    second.clear().unwrap();
+    assert!(!store.is_staged(fields(1).key()));
+    assert!(matches!(second.commit(fields(1), Provenance::default()), Err(StoreError::NoOutput)));
+}
+
+#[test]
+fn a_lost_object_or_a_torn_record_is_a_miss_that_heals() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let commit = || {
+        let staging = stage(&store, &fields(1));
+        write(&staging, "a.txt", b"alpha");
+        staging.commit(fields(1), Provenance::default()).unwrap()
+    };
+    let record = commit();
+    fsx::remove_file(&store.object_path(record.outputs[0].digest)).unwrap();
+    assert_eq!(store.lookup(record.key).unwrap(), None);
+    assert_eq!(store.missing_object(record.key), Some(record.outputs[0].clone()));
+    assert_eq!(commit(), record);
+    fsx::write_atomic(&store.record_path(record.key), b"{\"key\": \"").unwrap();
+    assert_eq!(store.lookup(record.key).unwrap(), None);
+    assert_eq!(commit(), record);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    /// Whatever is committed under whatever keys, each key gives back exactly its own bytes.
+    #[test]
+    fn the_store_is_a_map(contents in prop::collection::btree_map(any::<u64>(), prop::collection::btree_map("[a-z]{1,8}", prop::collection::vec(any::<u8>(), 0..64), 1..4), 1..6)) {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for (parameter, files) in &contents {
+            let staging = stage(&store, &fields(*parameter));
+            for (name, bytes) in files {
+                write(&staging, name, bytes);
+            }
+            staging.commit(fields(*parameter), Provenance::default()).unwrap();
+        }
+        for (parameter, files) in &contents {
+            let record = store.lookup(fields(*parameter).key()).unwrap().unwrap();
+            let found = store.files(&record);
+            prop_assert_eq!(found.0.keys().collect::<Vec<_>>(), files.keys().collect::<Vec<_>>());
+            for (name, bytes) in files {
+                prop_assert_eq!(&fsx::read(found.path(name).unwrap()).unwrap(), bytes);
+            }
+        }
+    }
+}

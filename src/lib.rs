@@ -13,6 +13,7 @@
 
 pub mod base;
 pub mod data;
+pub mod engine;
 pub mod figure;
 pub mod kinds;
 pub mod nn;

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A failed file-system call.
 #[derive(Debug, thiserror::Error)]
@@ -133,12 +134,16 @@ pub fn sync_dir(path: &Path) -> Result<()> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| FileError::new("sync", path, e))
 }
 
+/// Keeps the temporary names of one process apart.
+static TURN: AtomicU64 = AtomicU64::new(0);
+
 /// Writes a file whole or not at all: a temporary name beside it, sync, rename.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let turn = TURN.fetch_add(1, Ordering::Relaxed);
+    let temporary = folder.join(format!(".{name}.{}-{turn}.tmp", std::process::id()));
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;

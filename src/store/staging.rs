@@ -53,6 +53,11 @@ impl Staging {
         Ok(())
     }
 
+    /// Throws away what was written.
+    pub fn discard(self) -> Result<(), StoreError> {
+        Ok(fsx::remove_dir_all(&self.folder)?)
+    }
+
     /// Makes the files in `out` a result.
     pub fn commit(self, fields: KeyFields, provenance: Provenance) -> Result<Record, StoreError> {
         let mut outputs = Vec::new();

@@ -1,0 +1,48 @@
+//! What happens during a run, told to observers as it happens.
+
+use crate::engine::scheduler::Outcome;
+use crate::pipeline::KeyedNode;
+use crate::stage::Report;
+
+/// Something that happened. All events come from the thread that owns the schedule, in order.
+pub enum Event<'a> {
+    /// The plan is made: so many nodes are wanted, so many of them must run.
+    Planned {
+        /// Wanted nodes.
+        wanted: usize,
+        /// Those among them without a usable record.
+        misses: usize,
+    },
+    /// A node runs now.
+    Started {
+        /// The node.
+        node: &'a KeyedNode,
+        /// Threads it was given.
+        threads: usize,
+    },
+    /// Another process is making what this node would make; this one waits.
+    Waiting {
+        /// The node.
+        node: &'a KeyedNode,
+    },
+    /// A running node tells how it goes.
+    Reported {
+        /// The node.
+        node: &'a KeyedNode,
+        /// What it tells.
+        report: &'a Report,
+    },
+    /// A node reached its outcome.
+    Ended {
+        /// The node.
+        node: &'a KeyedNode,
+        /// The outcome.
+        outcome: &'a Outcome,
+    },
+}
+
+/// Is told what happens.
+pub trait Observer {
+    /// Takes notice of an event.
+    fn event(&mut self, event: &Event<'_>);
+}

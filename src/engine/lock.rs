@@ -1,0 +1,78 @@
+//! `lock.json`: what a pipeline's results are, byte for byte. Tracked by git; holds no time, path or host.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::digest::Digest;
+use crate::base::fsx::{self, FileError};
+use crate::engine::scheduler::Outcome;
+use crate::pipeline::Keyed;
+use crate::stage::StageKey;
+
+/// File name of a lock in `results/<pipeline>/`.
+pub const FILE: &str = "lock.json";
+const FORMAT: u32 = 1;
+
+/// Stage → key and output digests.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Format of the file.
+    pub format: u32,
+    /// The pipeline.
+    pub pipeline: String,
+    /// By node, as in `fit[seed=0]`.
+    pub stages: BTreeMap<String, Entry>,
+    /// Files placed beside the lock, and their digests.
+    pub published: BTreeMap<String, Digest>,
+}
+
+/// What one stage gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Kind of work.
+    pub kind: String,
+    /// Identity of the execution.
+    pub key: StageKey,
+    /// File → BLAKE3 of its bytes.
+    pub outputs: BTreeMap<String, Digest>,
+}
+
+impl Lock {
+    /// Reads the lock of a results folder; `None` if there is none that this version understands.
+    pub fn read(folder: &Path) -> Option<Self> {
+        let bytes = fsx::read(&folder.join(FILE)).ok()?;
+        serde_json::from_slice(&bytes).ok().filter(|lock: &Self| lock.format == FORMAT)
+    }
+
+    /// Makes the lock of a run. Entries of stages that this run did not want are kept from the earlier lock where their keys still
+    /// hold.
+    pub fn new(keyed: &Keyed, outcomes: &[Option<Outcome>], earlier: Option<&Self>) -> Self {
+        let mut stages = BTreeMap::new();
+        for (node, outcome) in keyed.nodes.iter().zip(outcomes) {
+            let name = node.node.to_string();
+            let entry = match outcome.as_ref().and_then(Outcome::record) {
+                Some(record) => {
+                    let outputs = record.outputs.iter().map(|o| (o.name.clone(), o.digest)).collect();
+                    Some(Entry { kind: node.fields.kind.clone(), key: node.key, outputs })
+                }
+                None => {
+                    earlier.and_then(|lock| lock.stages.get(&name)).filter(|e| e.key == node.key).cloned()
+                }
+            };
+            stages.extend(entry.map(|entry| (name, entry)));
+        }
+        Self { format: FORMAT, pipeline: keyed.pipeline.clone(), stages, published: BTreeMap::new() }
+    }
+
+    /// Writes the lock into a results folder, unless it stands there already.
+    pub fn write(&self, folder: &Path) -> Result<(), FileError> {
+        let text = serde_json::to_string_pretty(self).expect("a lock has string keys") + "\n";
+        let path = folder.join(FILE);
+        if fsx::read(&path).is_ok_and(|bytes| bytes == text.as_bytes()) {
+            return Ok(());
+        }
+        fsx::write_atomic(&path, text.as_bytes())
+    }
+}

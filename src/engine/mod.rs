@@ -1,0 +1,19 @@
+//! Decides what must run, runs it, and says what came of it.
+//!
+//! Never here: a look inside an artifact, a kind by name, a word on the terminal, an async runtime, global state. Events go to an
+//! [`Observer`]; the store is the only channel between stages.
+
+pub mod event;
+mod job;
+pub mod lock;
+pub mod plan;
+pub mod publish;
+pub mod scheduler;
+
+pub use event::{Event, Observer};
+pub use lock::Lock;
+pub use plan::{Plan, Reason, Status};
+pub use scheduler::{Outcome, Settings, run};
+
+#[cfg(test)]
+mod tests;

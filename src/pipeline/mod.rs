@@ -8,6 +8,7 @@ pub mod document;
 pub mod error;
 pub mod key;
 pub mod matrix;
+mod order;
 pub mod overrides;
 pub mod scalar;
 pub mod spans;
@@ -38,3 +39,6 @@ pub fn load(
         .map(|(pipeline, graph)| Keyed::new(pipeline.name, graph, numerics));
     keyed.map_err(|errors| document.blame(errors))
 }
+
+#[cfg(test)]
+mod tests;

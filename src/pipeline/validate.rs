@@ -10,6 +10,7 @@ use crate::base::name::{self, AxisName, StageName};
 use crate::base::suggest;
 use crate::pipeline::document::{Document, join};
 use crate::pipeline::error::SpecError;
+use crate::pipeline::order;
 use crate::pipeline::overrides::Override;
 use crate::pipeline::scalar::{self, Reference};
 use crate::stage::{Arity, Kind, Registry, Slot};
@@ -88,8 +89,16 @@ impl<'a> Checker<'a> {
         let stages = self.mapping(stages, "stages", "'stages'")?;
         let specs: Vec<StageSpec> = stages.iter().filter_map(|(name, body)| self.stage(name, body)).collect();
         self.references(&specs, &axes, &parameters);
-        let stages = if self.errors.is_empty() { self.resolve(specs)? } else { return None };
-        Some(Pipeline { name: name?, axes, parameters, stages })
+        if !self.errors.is_empty() {
+            return None;
+        }
+        match order::order(self.document, specs) {
+            Ok(stages) => Some(Pipeline { name: name?, axes, parameters, stages }),
+            Err(errors) => {
+                self.errors = errors;
+                None
+            }
+        }
     }
 
     fn error(&mut self, path: &str, message: impl Into<String>, label: &str, hint: impl Into<String>) {
@@ -325,74 +334,6 @@ impl<'a> Checker<'a> {
                 let hint = format!("use '${axis}' in a stage, or remove the axis");
                 self.key_error(&join("matrix", axis.as_str()), message, "varies nothing", hint);
             }
-        }
-    }
-
-    /// Checks that needs name stages of the right type, and orders the stages.
-    fn resolve(&mut self, mut specs: Vec<StageSpec>) -> Option<Vec<StageSpec>> {
-        for spec in &specs {
-            for need in &spec.needs {
-                for target in &need.stages {
-                    self.connection(&specs, spec, need.slot, target);
-                }
-            }
-        }
-        let mut ordered: Vec<StageSpec> = Vec::new();
-        while self.errors.is_empty() && !specs.is_empty() {
-            let is_ready = |spec: &StageSpec| {
-                let mut needed = spec.needs.iter().flat_map(|need| &need.stages);
-                needed.all(|name| ordered.iter().any(|done| done.name == *name))
-            };
-            match specs.iter().position(is_ready) {
-                Some(at) => ordered.push(specs.remove(at)),
-                None => self.cycle(&specs),
-            }
-        }
-        self.errors.is_empty().then_some(ordered)
-    }
-
-    fn connection(&mut self, specs: &[StageSpec], spec: &StageSpec, slot: &Slot, target: &StageName) {
-        let path = format!("stages.{}.needs.{}", spec.name, slot.name);
-        let fits = |candidate: &&StageSpec| candidate.kind.output == slot.ty && candidate.name != spec.name;
-        match specs.iter().find(|candidate| candidate.name == *target) {
-            None => {
-                let hint = suggest::hint(target.as_str(), specs.iter().map(|s| s.name.as_str()));
-                self.error(&path, format!("there is no stage '{target}'"), "unknown stage", hint);
-            }
-            Some(source) if source.kind.output != slot.ty => {
-                let (gives, wants) = (source.kind.output, slot.ty);
-                let message = format!(
-                    "slot '{}' of '{}' takes a {wants}, but '{target}' gives a {gives}",
-                    slot.name, spec.name
-                );
-                let hint = match specs.iter().find(fits) {
-                    Some(other) => format!("connect it to '{}', which gives a {wants}", other.name),
-                    None => format!("add a stage that gives a {wants}"),
-                };
-                self.error(&path, message, "wrong type", hint);
-            }
-            Some(_) => {}
-        }
-    }
-
-    /// Follows needs among stages that cannot be ordered until a stage comes again.
-    fn cycle(&mut self, stuck: &[StageSpec]) {
-        let mut walk = vec![&stuck[0]];
-        loop {
-            let here = walk[walk.len() - 1];
-            let mut needed = here.needs.iter().flat_map(|need| &need.stages);
-            let next = needed
-                .find_map(|name| stuck.iter().find(|spec| spec.name == *name))
-                .expect("a stage that cannot be ordered needs another such stage");
-            if let Some(start) = walk.iter().position(|spec| spec.name == next.name) {
-                let mut names: Vec<_> = walk[start..].iter().map(|spec| spec.name.as_str()).collect();
-                names.push(next.name.as_str());
-                let path = join("stages", next.name.as_str());
-                let message = format!("stages need each other in a circle: {}", names.join(" → "));
-                self.key_error(&path, message, "the circle closes here", "remove one of these needs");
-                return;
-            }
-            walk.push(next);
         }
     }
 }

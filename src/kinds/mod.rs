@@ -1,5 +1,7 @@
 //! The kinds of work, one file each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
 
+pub mod download;
+
 use crate::stage::{ArtifactType, Kind};
 
 /// The published files of a dataset, verified.
@@ -20,4 +22,4 @@ pub const FIGURE: ArtifactType = ArtifactType("figure");
 pub const COMPARISON: ArtifactType = ArtifactType("comparison");
 
 /// The one registration: a new kind is a file beside this one and a line here.
-pub static KINDS: &[Kind] = &[];
+pub static KINDS: &[Kind] = &[Kind::of::<download::Download>()];

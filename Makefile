@@ -4,7 +4,7 @@ CARGO    ?= cargo
 # The same profile as the tests, so that polars and candle compile once.
 BINARY   := target/debug/layerwise
 
-.PHONY: help reproduce build test bench bench-pytorch clean
+.PHONY: help reproduce build test test-paper bench bench-pytorch clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,6 +17,9 @@ build:
 
 test: ## all tests, a few minutes
 	$(CARGO) test --locked
+
+test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
+	$(CARGO) test --locked --test it paper -- --ignored
 
 bench: ## time training and evaluation
 	$(CARGO) bench --locked --bench train

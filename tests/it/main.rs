@@ -1,1 +1,8 @@
-//! The one integration binary.
+//! The one integration binary: the real program on real data.
+
+mod architecture;
+mod cli;
+mod determinism;
+mod errors;
+mod paper;
+mod space;

@@ -1,0 +1,149 @@
+//! What went wrong, for people: the only place that knows `miette`.
+
+use std::error::Error;
+use std::io::IsTerminal;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+
+use crate::base::fsx::FileError;
+use crate::engine::plan::PlanError;
+use crate::pipeline::SpecErrors;
+use crate::stage::StageError;
+use crate::store::StoreError;
+
+/// Everything that can end a command.
+pub(super) enum Failure {
+    /// The pipeline file has mistakes.
+    Spec(SpecErrors),
+    /// Something else about the input or the surroundings: what, and what to do.
+    Input { message: String, hint: String },
+    /// Stages failed: name, kind, error.
+    Stages(Vec<(String, &'static str, StageError)>),
+    /// The user stopped the run: the command that continues it.
+    Interrupted { again: String },
+}
+
+/// How to draw.
+#[derive(Clone, Copy)]
+pub(super) struct Style {
+    /// With colours.
+    pub(super) colour: bool,
+}
+
+impl Style {
+    /// Colours on a terminal, unless the user said no (<https://no-color.org>).
+    pub(super) fn of_stderr() -> Self {
+        Self { colour: std::io::stderr().is_terminal() && !is_no_colour() }
+    }
+
+    /// Likewise for stdout.
+    pub(super) fn of_stdout() -> Self {
+        Self { colour: std::io::stdout().is_terminal() && !is_no_colour() }
+    }
+}
+
+fn is_no_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Stages(_) => 1,
+            Self::Spec(_) | Self::Input { .. } => 2,
+            Self::Interrupted { .. } => 130,
+        }
+    }
+
+    /// Draws the failure; ends with a newline.
+    pub(super) fn render(&self, style: Style) -> String {
+        match self {
+            Self::Spec(errors) => {
+                let source = |_| NamedSource::new(&errors.name, errors.text.clone());
+                let reports = errors.errors.iter().map(|error| {
+                    let label = error.span.clone().map(|span| LabeledSpan::at(span, &error.label));
+                    let diagnostic = diagnostic(&error.message, error.hint.as_deref()).with_labels(label);
+                    draw(&Report::from(diagnostic).with_source_code(source(())), style)
+                });
+                reports.collect()
+            }
+            Self::Input { message, hint } => draw(&diagnostic(message, Some(hint)).into(), style),
+            Self::Stages(failures) => {
+                let render = |(stage, kind, error): &(String, &'static str, StageError)| {
+                    let hint = match error {
+                        StageError::Failed { hint, .. } => hint.as_deref(),
+                        StageError::Cancelled => None,
+                    };
+                    let message = format!("stage '{stage}' ({kind}) failed: {}", chain(error));
+                    draw(&diagnostic(&message, hint).into(), style)
+                };
+                failures.iter().map(render).collect()
+            }
+            Self::Interrupted { again } => {
+                let hint = format!("run '{again}' to continue where this stopped");
+                draw(&diagnostic("stopped; finished stages and the last training state are kept", Some(&hint)).into(), style)
+            }
+        }
+    }
+}
+
+/// An error with its causes, those left out that it repeats itself.
+fn chain(error: &StageError) -> String {
+    let StageError::Failed { cause, .. } = error else { return error.to_string() };
+    let mut text = cause.to_string();
+    let mut next = cause.source();
+    while let Some(source) = next {
+        let words = source.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = source.source();
+    }
+    text
+}
+
+fn diagnostic(message: &str, hint: Option<&str>) -> MietteDiagnostic {
+    let diagnostic = MietteDiagnostic::new(message);
+    match hint {
+        Some(hint) => diagnostic.with_help(hint),
+        None => diagnostic,
+    }
+}
+
+fn draw(report: &Report, style: Style) -> String {
+    let theme = if style.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_width(100).with_links(false);
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = handler.render_report(&mut text, report.as_ref());
+    text
+}
+
+impl From<SpecErrors> for Failure {
+    fn from(errors: SpecErrors) -> Self {
+        Self::Spec(errors)
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        let message = error.to_string();
+        match error {
+            PlanError::NoSuchStage { hint, .. } => Self::Input { message, hint },
+            PlanError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let hint = "make the results folder writable, or choose another with '--results DIR'";
+        Self::Input { message: error.to_string(), hint: hint.to_owned() }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        StoreError::from(error).into()
+    }
+}

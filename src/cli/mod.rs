@@ -1,0 +1,79 @@
+//! The command line: the only place that prints, reads the environment, and knows all the rest.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a stage failed, 2 bad input or usage, 70 a bug, 130 stopped
+//! by the user.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+
+mod failure;
+mod plan;
+mod progress;
+mod project;
+mod run;
+mod status;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::pipeline::Override;
+use failure::Failure;
+
+/// Which layers of a network are critical, which robust.
+///
+/// A pipeline file describes a graph of stages: download, train, checkpoint, reset, evaluate, aggregate. Every output is named by its
+/// content and cached; an edit reruns only what it touches.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a pipeline: what is done already is taken from the store
+    Run(run::Run),
+    /// Say for each stage whether its result is there, and if not, why
+    Status(status::Status),
+    /// Say what `run` would do
+    Plan(plan::Plan),
+}
+
+/// What every command on a pipeline takes.
+#[derive(Args)]
+struct Target {
+    /// The pipeline file, as in pipelines/fig1.yaml
+    pipeline: std::path::PathBuf,
+    /// Only these stages and what they need, as in `fit` or 'fit[seed=0]'
+    stages: Vec<String>,
+    /// Another value for a parameter or an axis of the pipeline, as in seed=1 or seed=[0,1]
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    overrides: Vec<Override>,
+    /// Where results and the store are [default: results/ beside the folder of the pipeline]
+    #[arg(long, value_name = "DIR")]
+    results: Option<std::path::PathBuf>,
+    /// Write JSON to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses the arguments, does what they say, renders what went wrong.
+pub fn main() -> ExitCode {
+    let result = std::panic::catch_unwind(|| match Arguments::parse().command {
+        Command::Run(command) => command.execute(),
+        Command::Status(command) => command.execute(),
+        Command::Plan(command) => command.execute(),
+    });
+    match result {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            eprint!("{}", failure.render(failure::Style::of_stderr()));
+            ExitCode::from(failure.exit_code())
+        }
+        Err(_) => {
+            eprintln!("this is a bug of layerwise: please report it with the lines above");
+            ExitCode::from(70)
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Observers: bars on a terminal, plain lines elsewhere, JSON lines where asked for.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::engine::{Event, Observer, Outcome};
+use crate::pipeline::KeyedNode;
+use crate::stage::Report;
+
+/// Chooses the observer that fits.
+pub(super) fn observer(json: bool) -> Box<dyn Observer> {
+    if json {
+        Box::new(Json)
+    } else if std::io::stderr().is_terminal() {
+        Box::new(Live::default())
+    } else {
+        Box::new(Plain::default())
+    }
+}
+
+/// A line per event, without times; progress every tenth of the way.
+#[derive(Default)]
+struct Plain {
+    tenths: BTreeMap<String, u64>,
+}
+
+impl Observer for Plain {
+    fn event(&mut self, event: &Event<'_>) {
+        if let Event::Reported { node, report: Report::Progress { done, total, unit, note } } = event {
+            let tenth = done * 10 / total.max(&1);
+            let last = self.tenths.entry(node.node.to_string()).or_default();
+            if tenth > *last {
+                *last = tenth;
+                eprintln!("{}: {}", node.node, [&format!("{done}/{total} {unit}"), note.as_str()].join("  ").trim_end());
+            }
+        } else if let Some(line) = sentence(event) {
+            eprintln!("{line}");
+        }
+    }
+}
+
+/// What an event says in one line; `None` for progress.
+fn sentence(event: &Event<'_>) -> Option<String> {
+    Some(match event {
+        Event::Planned { wanted, misses } => format!("{misses} of {wanted} stages to run"),
+        Event::Started { node, threads } => {
+            format!("{}: {} started on {threads} {}", node.node, kind(node), if *threads == 1 { "thread" } else { "threads" })
+        }
+        Event::Waiting { node } => format!("{}: another run is making this; waiting for it", node.node),
+        Event::Reported { report: Report::Progress { .. }, .. } => return None,
+        Event::Reported { node, report: Report::Note(text) } => format!("{}: {text}", node.node),
+        Event::Ended { node, outcome } => match outcome {
+            Outcome::Cached(_) => format!("{}: cached", node.node),
+            Outcome::Built(_) => format!("{}: done", node.node),
+            Outcome::Failed(_) => format!("{}: failed", node.node),
+            Outcome::Skipped { because } => format!("{}: skipped, because '{because}' failed", node.node),
+            Outcome::Interrupted => format!("{}: stopped", node.node),
+        },
+    })
+}
+
+fn kind(node: &KeyedNode) -> &'static str {
+    node.node.work.kind().name
+}
+
+/// A bar per running stage, and a line per finished one above them.
+#[derive(Default)]
+struct Live {
+    bars: MultiProgress,
+    running: BTreeMap<String, ProgressBar>,
+    cached: usize,
+}
+
+impl Live {
+    fn line(&self, text: &str) {
+        // A terminal that went away is no reason to stop.
+        let _ = self.bars.println(text);
+    }
+
+    fn start(&mut self, node: &KeyedNode) {
+        let style = ProgressStyle::with_template("{prefix:>20} {bar:30} {percent:>3}%  {msg}  {elapsed} +{eta}");
+        let style = style.expect("the template is well-formed").progress_chars("━╸─");
+        let bar = self.bars.add(ProgressBar::new(1).with_style(style).with_prefix(node.node.to_string()));
+        bar.set_message(kind(node));
+        self.running.insert(node.node.to_string(), bar);
+    }
+}
+
+impl Observer for Live {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Started { node, .. } => self.start(node),
+            Event::Reported { node, report: Report::Progress { done, total, unit, note } } => {
+                if let Some(bar) = self.running.get(&node.node.to_string()) {
+                    bar.set_length(*total);
+                    bar.set_position(*done);
+                    bar.set_message(format!("{done}/{total} {unit}  {note}"));
+                }
+            }
+            Event::Ended { outcome: Outcome::Cached(_), .. } => self.cached += 1,
+            Event::Ended { node, .. } => {
+                let bar = self.running.remove(&node.node.to_string());
+                let seconds = bar.as_ref().map_or(0.0, |bar| bar.elapsed().as_secs_f64());
+                bar.iter().for_each(ProgressBar::finish_and_clear);
+                self.line(&format!("{}  ({seconds:.1} s)", sentence(event).unwrap_or_default()));
+            }
+            other => self.line(&sentence(other).unwrap_or_default()),
+        }
+    }
+}
+
+/// A JSON object per event on stdout.
+struct Json;
+
+impl Observer for Json {
+    fn event(&mut self, event: &Event<'_>) {
+        println!("{}", describe(event));
+    }
+}
+
+fn describe(event: &Event<'_>) -> Value {
+    match event {
+        Event::Planned { wanted, misses } => json!({ "event": "planned", "wanted": wanted, "misses": misses }),
+        Event::Started { node, threads } => {
+            json!({ "event": "started", "stage": node.node.to_string(), "kind": kind(node), "key": node.key, "threads": threads })
+        }
+        Event::Waiting { node } => json!({ "event": "waiting", "stage": node.node.to_string() }),
+        Event::Reported { node, report: Report::Progress { done, total, unit, note } } => {
+            json!({ "event": "progress", "stage": node.node.to_string(), "done": done, "total": total, "unit": unit, "note": note })
+        }
+        Event::Reported { node, report: Report::Note(text) } => {
+            json!({ "event": "note", "stage": node.node.to_string(), "text": text })
+        }
+        Event::Ended { node, outcome } => {
+            let (word, detail) = match outcome {
+                Outcome::Cached(_) => ("cached", Value::Null),
+                Outcome::Built(_) => ("built", Value::Null),
+                Outcome::Failed(error) => ("failed", json!(error.to_string())),
+                Outcome::Skipped { because } => ("skipped", json!(because)),
+                Outcome::Interrupted => ("interrupted", Value::Null),
+            };
+            json!({ "event": "ended", "stage": node.node.to_string(), "outcome": word, "detail": detail })
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Opens what the command line points at: the pipeline, the folder of the project, the store.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::fsx;
+use crate::cli::Target;
+use crate::cli::failure::Failure;
+use crate::kinds;
+use crate::nn::kernels;
+use crate::pipeline::{self, Keyed};
+use crate::stage::Registry;
+use crate::store::Store;
+
+/// An opened pipeline.
+pub(super) struct Project {
+    /// The folder that holds `datasets/`.
+    pub(super) root: PathBuf,
+    /// `results/<pipeline>/`.
+    pub(super) results: PathBuf,
+    /// The store.
+    pub(super) store: Store,
+    /// The pipeline.
+    pub(super) keyed: Keyed,
+}
+
+impl Project {
+    pub(super) fn open(target: &Target) -> Result<Self, Failure> {
+        let path = &target.pipeline;
+        let text = fsx::read_to_string(path).map_err(|error| Failure::Input {
+            message: error.to_string(),
+            hint: "name a pipeline file, as in 'layerwise run pipelines/fig1.yaml'".to_owned(),
+        })?;
+        let name = path.to_string_lossy();
+        let registry = Registry(kinds::KINDS);
+        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &kernels::numerics_class())?;
+        let root = root(path);
+        let results = target.results.clone().unwrap_or_else(|| root.join("results"));
+        let store = Store::open(&results.join("store"))?;
+        Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })
+    }
+}
+
+/// The nearest folder above the pipeline file that holds `datasets/`; the current one if none does.
+fn root(pipeline: &Path) -> PathBuf {
+    let absolute = std::path::absolute(pipeline).unwrap_or_default();
+    let found = absolute.ancestors().skip(1).find(|folder| folder.join("datasets").is_dir());
+    let current = std::env::current_dir().unwrap_or_default();
+    match found {
+        // A short path reads better in messages.
+        Some(folder) => folder.strip_prefix(&current).unwrap_or(folder).to_owned(),
+        None => PathBuf::new(),
+    }
+}

@@ -1,0 +1,75 @@
+//! The program as its user meets it, on the quick pipeline.
+
+use insta::assert_snapshot;
+
+use crate::space::Space;
+
+#[test]
+fn the_first_run_says_what_it_does_and_the_second_does_nothing() {
+    let space = Space::quick();
+    assert_snapshot!("plan_of_the_first_run", space.run(&["plan", "pipelines/quick.yaml"]).stdout);
+    let first = space.run_quick(&["--jobs", "1", "--threads", "1"]);
+    assert_snapshot!("first_run", format!("{}---\n{}", first.stderr, first.stdout));
+    let before = space.results("quick");
+    let second = space.run_quick(&["--jobs", "1"]);
+    assert_snapshot!("second_run_stderr", second.stderr);
+    assert_eq!(second.stdout, first.stdout);
+    assert_eq!(space.results("quick"), before);
+    let status = space.run(&["status", "pipelines/quick.yaml"]);
+    assert!(status.stdout.lines().all(|line| line.starts_with("hit ")), "{}", status.stdout);
+}
+
+#[test]
+fn results_hold_every_form_of_the_answer() {
+    let space = Space::quick();
+    space.run_quick(&[]);
+    let names: Vec<_> = space.results("quick").into_iter().map(|(name, _)| name).collect();
+    assert_snapshot!("results", names.join("\n"));
+    let header = |name: &str| space.read(name).lines().next().unwrap().to_owned();
+    assert_eq!(header("results/quick/probes.csv"), "seed,model,layer,source,epoch,draw,split,metric,value");
+    assert_eq!(header("results/quick/distances.csv"), "seed,model,layer,source,epoch,draw,metric,value");
+    assert_eq!(header("results/quick/training.csv"), "seed,epoch,split,metric,value");
+}
+
+#[test]
+fn another_seed_trains_anew_and_the_first_stays() {
+    let space = Space::quick();
+    space.run_quick(&[]);
+    let first = space.results("quick");
+    let plan = space.run(&["plan", "pipelines/quick.yaml", "--set", "seed=1"]).stdout;
+    assert!(!plan.contains("mnist"), "the data does not depend on the seed:\n{plan}");
+    space.run_quick(&["--set", "seed=1"]);
+    assert_ne!(space.results("quick"), first);
+    let back = space.run_quick(&[]);
+    assert!(back.stderr.starts_with("0 of "), "{}", back.stderr);
+    assert_eq!(space.results("quick"), first);
+}
+
+#[test]
+fn an_edit_reruns_only_what_it_touches() {
+    let space = Space::quick();
+    space.run_quick(&[]);
+    let text = space.read("pipelines/quick.yaml");
+    let edited = space.write("pipelines/quick.yaml", &text.replace("draws: 2", "draws: 1"));
+    let plan = edited.run(&["plan", "pipelines/quick.yaml"]).stdout;
+    assert_snapshot!("plan_after_an_edit", plan);
+    let renamed = text.replace("resets", "patches-of-it").replace("# The whole", "# The entire");
+    let renamed = edited.write("pipelines/quick.yaml", &renamed);
+    assert_eq!(renamed.run(&["plan", "pipelines/quick.yaml"]).stdout, "0 of 13 stages to run\n");
+}
+
+#[test]
+fn json_is_a_line_per_event_and_holds_the_end() {
+    let space = Space::quick();
+    let ran = space.run_quick(&["--json"]);
+    let events: Vec<serde_json::Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |word: &str| events.iter().filter(|event| event["event"] == word).count();
+    assert_eq!((of("planned"), of("finished")), (1, 1));
+    assert_eq!(of("started"), of("ended"));
+    assert!(of("progress") > 3);
+    let published = events.last().unwrap()["published"].as_array().unwrap();
+    assert!(published.iter().any(|file| file.as_str().unwrap().ends_with("table.csv")), "{published:?}");
+    let status = space.run(&["status", "pipelines/quick.yaml", "--json"]).stdout;
+    let first: serde_json::Value = serde_json::from_str(status.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["stage"], &first["status"]), (&"mnist".into(), &"hit".into()));
+}

@@ -43,7 +43,7 @@ fn attempt(
     loop {
         match store.begin(job.node.key)? {
             Begin::Done(record) => return Ok(record),
-            Begin::Mine(staging) => return build(job, staging, settings, sender),
+            Begin::Mine(staging) => return build(job, store, staging, settings, sender),
             Begin::Busy if settings.cancelled.load(Ordering::Relaxed) => return Err(StageError::Cancelled),
             Begin::Busy => {
                 if !std::mem::replace(&mut is_told, true) {
@@ -57,6 +57,7 @@ fn attempt(
 
 fn build(
     job: &Job<'_>,
+    store: &Store,
     staging: Staging,
     settings: &Settings<'_>,
     sender: &Sender<Message>,
@@ -81,7 +82,7 @@ fn build(
         report: &report,
     };
     if let Err(error) = work.run(&job.inputs, &context) {
-        if !work.kind().resumes {
+        if !work.kind().resumes || !store.is_staged(job.node.key) {
             staging.discard()?;
         }
         return Err(error);

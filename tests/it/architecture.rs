@@ -49,7 +49,12 @@ fn every_import_points_down() {
             for import in line.split("crate::").skip(1) {
                 let target: String = import.chars().take_while(|c| c.is_ascii_lowercase()).collect();
                 let is_allowed = target == module || target == "base" || allowed.contains(&target.as_str());
-                assert!(is_allowed || target.is_empty(), "{}:{}: {module} imports {target}", path.display(), number + 1);
+                assert!(
+                    is_allowed || target.is_empty(),
+                    "{}:{}: {module} imports {target}",
+                    path.display(),
+                    number + 1
+                );
                 checked += 1;
             }
         }
@@ -84,6 +89,10 @@ fn no_test_file_is_forgotten() {
     let main = std::fs::read_to_string(root().join("tests/it/main.rs")).unwrap();
     for path in sources(&root().join("tests/it")) {
         let module = path.file_stem().unwrap().to_str().unwrap();
-        assert!(module == "main" || main.contains(&format!("mod {module};")), "{} is not run", path.display());
+        assert!(
+            module == "main" || main.contains(&format!("mod {module};")),
+            "{} is not run",
+            path.display()
+        );
     }
 }

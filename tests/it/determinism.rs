@@ -13,7 +13,9 @@ fn threads_and_jobs_change_no_byte() {
         space.results("quick")
     };
     let one = results(&["--jobs", "1", "--threads", "1"]);
-    assert!(one.iter().any(|(name, _)| name == "lock.json") && one.iter().any(|(name, _)| name == "heatmap.svg"));
+    assert!(
+        one.iter().any(|(name, _)| name == "lock.json") && one.iter().any(|(name, _)| name == "heatmap.svg")
+    );
     assert!(one == results(&["--jobs", "1", "--threads", "2"]));
     assert!(one == results(&["--jobs", "4", "--threads", "3"]));
 }

@@ -72,7 +72,10 @@ fn stages_that_do_not_fit() {
     let mut all = String::new();
     for (from, to) in [
         ("needs: { run: saved, patches: resets, data: mnist }", "needs: { run: saved, patches: resets }"),
-        ("needs: { run: saved, patches: resets, data: mnist }", "needs: { run: mnist, patches: resets, data: mnist }"),
+        (
+            "needs: { run: saved, patches: resets, data: mnist }",
+            "needs: { run: mnist, patches: resets, data: mnist }",
+        ),
         ("download: { dataset: mnist }", "needs: { run: fit }, checkpoint: { epochs: [0] }"),
         ("mnist:  { download", "fit:  { download"),
         ("needs: { run: fit }, checkpoint", "needs: { run: fit }, reset: {}, checkpoint"),
@@ -142,7 +145,9 @@ fn with_damaged(name: &str, damage: impl Fn(&mut Vec<u8>)) -> Space {
 fn data_that_is_not_what_was_published() {
     let mut all = String::new();
     let labels = "t10k-labels-idx1-ubyte.gz";
-    for space in [with_damaged(labels, |bytes| bytes[100] ^= 1), with_damaged(labels, |bytes| bytes.truncate(1000))] {
+    for space in
+        [with_damaged(labels, |bytes| bytes[100] ^= 1), with_damaged(labels, |bytes| bytes.truncate(1000))]
+    {
         writeln!(all, "{}", failure(&space, &[])).unwrap();
         let names = || std::fs::read_dir(space.path("results/store/v1/staging")).unwrap();
         assert_eq!(names().count(), 0, "a damaged file leaves nothing behind");

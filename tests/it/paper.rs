@@ -11,7 +11,8 @@ use crate::space::{Space, repository};
 type Row = BTreeMap<String, String>;
 
 fn rows(path: &Path) -> Vec<Row> {
-    let mut reader = csv::Reader::from_path(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut reader =
+        csv::Reader::from_path(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     reader.deserialize().map(Result::unwrap).collect()
 }
 
@@ -36,7 +37,12 @@ fn check_figure_1(folder: &Path) {
     };
     within("error of the full model", error("fullmodel", "reinit", "100"), 0.015, 0.021);
     for (epoch, expected) in [("1", 0.052), ("2", 0.036), ("3", 0.031)] {
-        within(&format!("error after epoch {epoch}"), error("fullmodel", "reinit", epoch), expected - 0.006, expected + 0.006);
+        within(
+            &format!("error after epoch {epoch}"),
+            error("fullmodel", "reinit", epoch),
+            expected - 0.006,
+            expected + 0.006,
+        );
     }
     within("layer1 re-initialized to 0", error("layer1", "reinit", "0"), 0.2, 0.65);
     for layer in ["layer2", "layer3", "layer4"] {
@@ -44,7 +50,11 @@ fn check_figure_1(folder: &Path) {
     }
     for layer in ["layer1", "layer2", "layer3", "layer4"] {
         within(&format!("{layer} re-randomized"), error(layer, "rerand", ""), 0.70, 1.0);
-        assert_eq!(error(layer, "reinit", "100"), error("fullmodel", "reinit", "100"), "a reset to the end is none");
+        assert_eq!(
+            error(layer, "reinit", "100"),
+            error("fullmodel", "reinit", "100"),
+            "a reset to the end is none"
+        );
     }
     check_distances(&rows(&folder.join("distances.csv")));
 }
@@ -53,10 +63,25 @@ fn check_distances(distances: &[Row]) {
     let distance = |layer: &str, source: &str, epoch: &str| {
         mean(distances, &[("layer", layer), ("source", source), ("epoch", epoch), ("metric", "paper_l2")])
     };
-    let published = [("layer1", 0.131, 0.385), ("layer2", 0.095, 0.670), ("layer3", 0.084, 0.670), ("layer4", 0.480, 0.137)];
+    let published = [
+        ("layer1", 0.131, 0.385),
+        ("layer2", 0.095, 0.670),
+        ("layer3", 0.084, 0.670),
+        ("layer4", 0.480, 0.137),
+    ];
     for (layer, trained, random) in published {
-        within(&format!("final paper_l2 of {layer}"), distance(layer, "reinit", "100"), trained * 0.85, trained * 1.15);
-        within(&format!("re-randomized paper_l2 of {layer}"), distance(layer, "rerand", ""), random * 0.95, random * 1.05);
+        within(
+            &format!("final paper_l2 of {layer}"),
+            distance(layer, "reinit", "100"),
+            trained * 0.85,
+            trained * 1.15,
+        );
+        within(
+            &format!("re-randomized paper_l2 of {layer}"),
+            distance(layer, "rerand", ""),
+            random * 0.95,
+            random * 1.05,
+        );
         assert_eq!(distance(layer, "reinit", "0"), 0.0);
     }
 }

@@ -19,10 +19,10 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
         return format!("did you mean '{candidate}'?");
     }
     let all: Vec<_> = candidates.into_iter().map(|c| format!("'{c}'")).collect();
-    if all.is_empty() {
-        "there is none to choose from".to_owned()
-    } else {
-        format!("use one of {}", all.join(", "))
+    match &all[..] {
+        [] => "there is none to choose from".to_owned(),
+        [only] => format!("use {only}"),
+        all => format!("use one of {}", all.join(", ")),
     }
 }
 

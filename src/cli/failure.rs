@@ -1,6 +1,5 @@
 //! What went wrong, for people: the only place that knows `miette`.
 
-use std::error::Error;
 use std::io::IsTerminal;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
@@ -81,7 +80,11 @@ impl Failure {
             }
             Self::Interrupted { again } => {
                 let hint = format!("run '{again}' to continue where this stopped");
-                draw(&diagnostic("stopped; finished stages and the last training state are kept", Some(&hint)).into(), style)
+                draw(
+                    &diagnostic("stopped; finished stages and the last training state are kept", Some(&hint))
+                        .into(),
+                    style,
+                )
             }
         }
     }
@@ -116,7 +119,7 @@ fn draw(report: &Report, style: Style) -> String {
     let mut text = String::new();
     // Writing to a string does not fail.
     let _ = handler.render_report(&mut text, report.as_ref());
-    text
+    text + "\n"
 }
 
 impl From<SpecErrors> for Failure {

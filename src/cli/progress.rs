@@ -34,7 +34,11 @@ impl Observer for Plain {
             let last = self.tenths.entry(node.node.to_string()).or_default();
             if tenth > *last {
                 *last = tenth;
-                eprintln!("{}: {}", node.node, [&format!("{done}/{total} {unit}"), note.as_str()].join("  ").trim_end());
+                eprintln!(
+                    "{}: {}",
+                    node.node,
+                    [&format!("{done}/{total} {unit}"), note.as_str()].join("  ").trim_end()
+                );
             }
         } else if let Some(line) = sentence(event) {
             eprintln!("{line}");
@@ -47,7 +51,12 @@ fn sentence(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Planned { wanted, misses } => format!("{misses} of {wanted} stages to run"),
         Event::Started { node, threads } => {
-            format!("{}: {} started on {threads} {}", node.node, kind(node), if *threads == 1 { "thread" } else { "threads" })
+            format!(
+                "{}: {} started on {threads} {}",
+                node.node,
+                kind(node),
+                if *threads == 1 { "thread" } else { "threads" }
+            )
         }
         Event::Waiting { node } => format!("{}: another run is making this; waiting for it", node.node),
         Event::Reported { report: Report::Progress { .. }, .. } => return None,
@@ -81,7 +90,8 @@ impl Live {
     }
 
     fn start(&mut self, node: &KeyedNode) {
-        let style = ProgressStyle::with_template("{prefix:>20} {bar:30} {percent:>3}%  {msg}  {elapsed} +{eta}");
+        let style =
+            ProgressStyle::with_template("{prefix:>20} {bar:30} {percent:>3}%  {msg}  {elapsed} +{eta}");
         let style = style.expect("the template is well-formed").progress_chars("━╸─");
         let bar = self.bars.add(ProgressBar::new(1).with_style(style).with_prefix(node.node.to_string()));
         bar.set_message(kind(node));
@@ -123,7 +133,9 @@ impl Observer for Json {
 
 fn describe(event: &Event<'_>) -> Value {
     match event {
-        Event::Planned { wanted, misses } => json!({ "event": "planned", "wanted": wanted, "misses": misses }),
+        Event::Planned { wanted, misses } => {
+            json!({ "event": "planned", "wanted": wanted, "misses": misses })
+        }
         Event::Started { node, threads } => {
             json!({ "event": "started", "stage": node.node.to_string(), "kind": kind(node), "key": node.key, "threads": threads })
         }

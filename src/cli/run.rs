@@ -92,6 +92,7 @@ fn revision() -> Option<String> {
         let output = std::process::Command::new("git").args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
-    let suffix = if git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty() { "" } else { "-dirty" };
+    let suffix =
+        if git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty() { "" } else { "-dirty" };
     Some(git(&["rev-parse", "HEAD"])? + suffix)
 }

@@ -36,7 +36,10 @@ pub(super) fn print(project: &Project, plan: &Plan, json: bool, filter: impl Fn(
         };
         let (name, kind, key) = (node.node.to_string(), node.node.work.kind().name, node.key);
         if json {
-            println!("{}", json!({ "stage": name, "kind": kind, "key": key, "status": word, "reason": reason }));
+            println!(
+                "{}",
+                json!({ "stage": name, "kind": kind, "key": key, "status": word, "reason": reason })
+            );
         } else {
             println!("{}", format!("{word:<4}  {name:<width$}  {kind:<10}  {reason}").trim_end());
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use insta::assert_snapshot;
+use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -111,19 +112,18 @@ fn keyed(text: &str, overrides: &[&str]) -> Keyed {
     pipeline::load("toy.yaml", text, &overrides, Registry(TOYS), "toy").unwrap()
 }
 
-/// Runs a pipeline one stage at a time and returns the log; publishes if all went well.
+/// Runs a pipeline and returns the log; publishes if all went well.
 fn run_in(folder: &Path, keyed: &Keyed, targets: &[&str]) -> String {
+    run_with(folder, keyed, targets, 1)
+}
+
+fn run_with(folder: &Path, keyed: &Keyed, targets: &[&str], jobs: usize) -> String {
     let store = Store::open(&folder.join("store")).unwrap();
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let plan = Plan::new(keyed, &store, &targets).unwrap();
     let cancelled = AtomicBool::new(false);
-    let settings = Settings {
-        root: folder,
-        jobs: 1,
-        threads: 1,
-        cancelled: &cancelled,
-        provenance: Provenance::default(),
-    };
+    let settings =
+        Settings { root: folder, jobs, threads: 1, cancelled: &cancelled, provenance: Provenance::default() };
     let mut log = Log::default();
     let outcomes = run(keyed, plan, &store, &settings, &mut log);
     if outcomes.iter().flatten().all(|outcome| outcome.record().is_some()) {
@@ -279,4 +279,59 @@ fn two_runs_at_once_do_the_work_once() {
     });
     let said = logs.iter().map(|log| log.matches("saying").count()).sum::<usize>();
     assert_eq!(said, 2, "{logs:?}");
+}
+
+/// A random graph: stage `i` says a word and comes after some of the stages before it; some fail.
+fn random_graph() -> impl Strategy<Value = Vec<(bool, Vec<bool>)>> {
+    prop::collection::vec(
+        (prop::bool::weighted(0.1), prop::collection::vec(prop::bool::weighted(0.3), 12)),
+        1..12,
+    )
+}
+
+fn pipeline_of(graph: &[(bool, Vec<bool>)]) -> String {
+    let mut text = "pipeline: toy\nstages:\n".to_owned();
+    // Written last to first: the order of the file does not matter.
+    for (i, (fails, after)) in graph.iter().enumerate().rev() {
+        let after: Vec<_> = (0..i).filter(|j| after[*j]).map(|j| format!("s{j}")).collect();
+        let needs = if after.is_empty() {
+            String::new()
+        } else {
+            format!("needs: {{ after: [{}] }}, ", after.join(", "))
+        };
+        let word = if *fails { "fail".to_owned() } else { format!("w{i}") };
+        writeln!(text, "  s{i}: {{ {needs}say: {{ word: {word}, times: {i} }} }}").unwrap();
+    }
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    /// A stage starts after all that it needs is built; it ends exactly once; without failures all is built, with one what needs it
+    /// is not; and a second run starts nothing that was built.
+    #[test]
+    fn any_graph_is_run_in_order_and_once(graph in random_graph(), jobs in 1_usize..5) {
+        let folder = TempDir::new().unwrap();
+        let keyed = keyed(&pipeline_of(&graph), &[]);
+        let log = run_with(folder.path(), &keyed, &[], jobs);
+        let at = |line: &str| log.lines().position(|l| l.starts_with(line));
+        for (i, (_, after)) in graph.iter().enumerate() {
+            let ends = log.lines().filter(|l| l.ends_with(&format!(" s{i}")) && l.starts_with("built")
+                || l.starts_with(&format!("failed s{i}:")) || l.starts_with(&format!("skipped s{i} "))).count();
+            prop_assert_eq!(ends, 1, "s{} in\n{}", i, &log);
+            for j in (0..i).filter(|j| after[*j]) {
+                if let Some(started) = log.lines().position(|l| l == format!("started s{i}")) {
+                    let built = log.lines().position(|l| l == format!("built s{j}"));
+                    prop_assert!(built.is_some_and(|built| built < started), "s{} before s{} in\n{}", i, j, &log);
+                }
+            }
+        }
+        let is_whole = graph.iter().all(|(fails, _)| !fails);
+        prop_assert_eq!(is_whole, at("failed").is_none() && at("skipped").is_none());
+        let again = run_with(folder.path(), &keyed, &[], 1);
+        for line in log.lines().filter(|line| line.starts_with("built")) {
+            let restarted = again.lines().any(|l| l == line.replace("built", "started"));
+            prop_assert!(!restarted, "{}\n{}", &log, &again);
+        }
+    }
 }

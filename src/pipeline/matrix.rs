@@ -178,15 +178,26 @@ fn reword(path: &str, message: &str) -> (String, String) {
     let found = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     match found.and_then(|rest| rest.split_once(", expected ")) {
         Some((found, expected)) => {
-            let expected = match expected {
-                "u64" | "u32" | "usize" | "u8" => "a whole number, 0 or more",
-                "i64" | "i32" => "a whole number",
-                "f64" | "f32" => "a number",
-                "a boolean" => "true or false",
-                other => other,
-            };
-            (format!("'{path}' is {found}"), format!("write {expected}"))
+            let found = found
+                .replace("string ", "the text ")
+                .replace("map", "a mapping")
+                .replace("sequence", "a list");
+            (format!("'{path}' is {found}"), format!("write {}", plain(expected)))
         }
         None => (format!("'{path}': {message}"), "correct the value".to_owned()),
+    }
+}
+
+/// A type of Rust in the words of the file.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u64" | "u32" | "usize" | "u8" => "a whole number, 0 or more",
+        "i64" | "i32" => "a whole number",
+        "f64" | "f32" => "a number",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        "a sequence" => "a list, as in [1, 2]",
+        _ if expected.starts_with("struct ") || expected == "a map" => "a mapping, as in { key: value }",
+        other => other,
     }
 }

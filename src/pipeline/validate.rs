@@ -325,10 +325,11 @@ impl<'a> Checker<'a> {
                 mistakes.push((path.to_owned(), message, hint));
             });
         }
+        let is_misspelt = !mistakes.is_empty();
         for (path, message, hint) in mistakes {
             self.error(&path, message, "not declared", hint);
         }
-        for axis in axes.keys() {
+        for axis in axes.keys().filter(|_| !is_misspelt) {
             if !stages.iter().any(|stage| scalar::axes(&stage.parameters).contains(axis)) {
                 let message = format!("axis '{axis}' is declared, but no stage mentions '${axis}'");
                 let hint = format!("use '${axis}' in a stage, or remove the axis");

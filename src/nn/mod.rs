@@ -1,3 +1,14 @@
 //! Networks: kernels, layers, models, training, checkpoints, resets, probes, distances.
 //!
-//! Knows tensors, and nothing of pipelines, stores or keys.
+//! Knows tensors, and nothing of pipelines, stores or keys. A [`network::Network`] is a linear chain of named layers;
+//! each is a [`links::Link`] that knows its tensors, its forward and its backward pass over [`kernels`]. The layer's
+//! name is the prefix of its tensors' names, so a reset is "overwrite the tensors under a prefix".
+
+pub mod init;
+pub mod kernels;
+pub mod links;
+pub mod network;
+pub mod params;
+pub mod run;
+pub mod tensors;
+pub mod zoo;

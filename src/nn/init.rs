@@ -1,0 +1,27 @@
+//! The distributions that initial values are drawn from.
+
+use crate::base::rng::Stream;
+
+/// A distribution of initial values.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Distribution {
+    /// Uniform in [−bound, bound).
+    Uniform {
+        /// Largest magnitude.
+        bound: f64,
+    },
+}
+
+impl Distribution {
+    /// `U(−1/√fan_in, +1/√fan_in)`: PyTorch's default for dense layers and convolutions, weights and biases alike, and
+    /// the study's for fully connected and residual networks.
+    pub fn fan_in(fan_in: usize) -> Self {
+        Self::Uniform { bound: 1.0 / (fan_in as f64).sqrt() }
+    }
+
+    /// Draws `count` values.
+    pub fn draw(self, stream: &mut Stream, count: usize) -> Vec<f32> {
+        let Self::Uniform { bound } = self;
+        (0..count).map(|_| stream.uniform(-bound, bound) as f32).collect()
+    }
+}

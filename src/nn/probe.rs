@@ -1,7 +1,8 @@
 //! Probes: what a reset does to the network's predictions.
 //!
 //! All patches of one host are evaluated together, a chunk of examples at a time. The host's activations are computed
-//! once per chunk, and each patch starts at the input of its lowest changed layer. The host is never written to: a patch is a
+//! once per chunk, each patch starts at the input of its lowest changed layer, and patches of one source that begin alike
+//! (a layer alone, a joint set with it, the full model) share that beginning. The host is never written to: a patch is a
 //! choice of packed layers, so there is nothing to undo.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,14 +63,21 @@ struct Plan<'a> {
     chain: Vec<&'a Prepared>,
 }
 
+impl Plan<'_> {
+    /// How many layers, from the start on, are those of another plan and so give the same. A packed layer has one place in
+    /// the chain, so plans that start elsewhere share none.
+    fn shared(&self, other: &Self) -> usize {
+        self.chain.iter().zip(&other.chain).take_while(|(a, b)| std::ptr::eq(**a, **b)).count()
+    }
+}
+
 /// Memory that a thread works in, from chunk to chunk.
 #[derive(Default)]
 struct Scratch {
     /// The host's input of each layer.
     inputs: Vec<Vec<f32>>,
-    /// What goes into a patched layer, and what comes out.
-    flip: Vec<f32>,
-    flop: Vec<f32>,
+    /// The latest patch's output of each layer from its start on.
+    outputs: Vec<Vec<f32>>,
 }
 
 impl Probes<'_> {
@@ -114,7 +122,8 @@ impl Probes<'_> {
             tensors.map(|tensor| tensor.values.len()).sum::<usize>()
         };
         let (mut groups, mut held) = (Vec::new(), HELD);
-        for (source, indices) in reset::by_source(patches) {
+        for (source, mut indices) in reset::by_source(patches) {
+            indices.sort_by_cached_key(|index| self.unchanged(&patches[*index]));
             if held >= HELD {
                 groups.push(Vec::new());
                 held = 0;
@@ -123,6 +132,12 @@ impl Probes<'_> {
             groups.last_mut().expect("one was pushed").push((source, indices));
         }
         groups
+    }
+
+    /// For each layer, whether a patch leaves it alone: in the order of these, patches that begin alike are neighbours.
+    fn unchanged(&self, patch: &Patch) -> Vec<bool> {
+        let places = self.places(patch);
+        (0..self.depth()).map(|layer| !places.contains(&layer)).collect()
     }
 
     /// Layers that any of these patches changes.
@@ -189,8 +204,9 @@ impl Probes<'_> {
     ) -> Option<Vec<f64>> {
         let labels = &self.labels[start..self.labels.len().min(start + CHUNK)];
         let rows = labels.len();
-        let Scratch { inputs, flip, flop } = scratch;
+        let Scratch { inputs, outputs } = scratch;
         inputs.resize_with(self.depth(), Vec::new);
+        outputs.resize_with(self.depth(), Vec::new);
         inputs[0].resize(rows * self.network.features(), 0.0);
         (self.rows)(start..start + rows, &mut inputs[0]);
         for layer in 0..plans.iter().map(|plan| plan.start).max().unwrap_or(0) {
@@ -198,14 +214,19 @@ impl Probes<'_> {
             self.network.forward(layer, &host[layer], input, rows, output);
         }
         let mut sums = Vec::with_capacity(plans.len() * self.metrics.len());
+        let mut previous = None;
         for plan in plans {
             self.check_cancelled().ok()?;
-            for (offset, layer) in plan.chain.iter().enumerate() {
-                let input = if offset == 0 { &inputs[plan.start] } else { &*flip };
-                self.network.forward(plan.start + offset, layer, input, rows, flop);
-                std::mem::swap(flip, flop);
+            let shared = previous.map_or(0, |previous| plan.shared(previous));
+            for (offset, prepared) in plan.chain.iter().enumerate().skip(shared) {
+                let layer = plan.start + offset;
+                let (below, output) = outputs.split_at_mut(layer);
+                let input = if offset == 0 { &inputs[layer] } else { &below[layer - 1] };
+                self.network.forward(layer, prepared, input, rows, &mut output[0]);
             }
-            sums.extend(self.metrics.iter().map(|metric| sum(*metric, flip, labels)));
+            previous = Some(plan);
+            let logits = &outputs[self.depth() - 1];
+            sums.extend(self.metrics.iter().map(|metric| sum(*metric, logits, labels)));
         }
         Some(sums)
     }

@@ -1,5 +1,11 @@
 //! The kinds of work, one file each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
 
+pub mod aggregate;
+pub mod compare;
+pub mod figure;
+#[cfg(test)]
+mod testing;
+
 use crate::stage::{ArtifactType, Kind};
 
 /// The published files of a dataset, verified.
@@ -20,4 +26,5 @@ pub const FIGURE: ArtifactType = ArtifactType("figure");
 pub const COMPARISON: ArtifactType = ArtifactType("comparison");
 
 /// The one registration: a new kind is a file beside this one and a line here.
-pub static KINDS: &[Kind] = &[];
+pub static KINDS: &[Kind] =
+    &[Kind::of::<aggregate::Aggregate>(), Kind::of::<figure::Figure>(), Kind::of::<compare::Compare>()];

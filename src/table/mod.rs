@@ -6,9 +6,14 @@
 //! polars leaves this module, and no path is given a meaning here.
 
 pub mod aggregate;
+pub mod classes;
+pub mod comparison;
 pub mod grid;
 pub mod label;
 pub mod order;
 pub mod ranks;
+pub mod reference;
+pub mod render;
 pub mod student;
 pub mod tidy;
+pub mod verdict;

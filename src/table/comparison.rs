@@ -104,10 +104,9 @@ impl CompareError {
 pub fn compare(grid: &Grid, panel: &Panel, threshold: f64) -> Result<Comparison, CompareError> {
     let cells = align(grid, panel)?;
     let both: Vec<_> = cells.iter().filter_map(|cell| Some((cell, cell.difference()?))).collect();
-    if both.iter().all(|(cell, _)| cell.row == FULL_MODEL) {
-        return Err(disjoint(&cells, panel));
-    }
-    let Some(largest) = both.iter().rev().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())) else {
+    let shares_a_layer = both.iter().any(|(cell, _)| cell.row != FULL_MODEL);
+    let largest = both.iter().rev().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+    let Some(largest) = largest.filter(|_| shares_a_layer) else {
         return Err(disjoint(&cells, panel));
     };
     let pairs: Vec<_> = cells.iter().filter_map(|cell| cell.ours.zip(cell.published)).collect();

@@ -2,20 +2,28 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::cli::failure::Failure;
+use crate::base::fsx;
+use crate::cli::failure::{Failure, Style};
 use crate::cli::project::Project;
 use crate::engine::Outcome;
 use crate::engine::publish::Published;
+use crate::figure::terminal;
+use crate::kinds::{self, figure};
+use crate::store::Record;
+use crate::table::grid::Grid;
 
 /// Prints what a run came to.
 pub(super) fn print(
     project: &Project,
-    _outcomes: &[Option<Outcome>],
+    outcomes: &[Option<Outcome>],
     published: &Published,
     json: bool,
 ) -> Result<(), Failure> {
+    for path in &published.set_aside {
+        eprintln!("note: an edited result was replaced; the edited file is now {}", path.display());
+    }
     if json {
         println!(
             "{}",
@@ -23,7 +31,66 @@ pub(super) fn print(
         );
         return Ok(());
     }
+    let style = Style::of_stdout();
+    for (node, outcome) in project.keyed.nodes.iter().zip(outcomes) {
+        let Some(record) = outcome.as_ref().and_then(Outcome::record) else { continue };
+        if node.node.work.kind().output == kinds::TABLE {
+            print_table(project, &node.node.to_string(), record, style);
+        } else if node.node.work.kind().output == kinds::COMPARISON {
+            print_verdict(project, record)?;
+        }
+    }
+    if !published.files.is_empty() {
+        println!("{} files in {}", published.files.len() + 1, shown(&project.results));
+    }
     Ok(())
 }
 
-fn _x(_: &Path) {}
+/// Prints an aggregated table; one that only gathers rows is for other programs.
+fn print_table(project: &Project, name: &str, record: &Record, style: Style) {
+    let files = project.store.files(record);
+    if let Some(grid) = files.path("table.csv").ok().and_then(|path| Grid::read(path).ok()) {
+        let options =
+            figure::HeatmapOptions { title: format!("{name}: {}", grid.metric), ..Default::default() };
+        println!("{}", terminal::heatmap(&figure::heatmap(&grid, &options), style.colour));
+    }
+}
+
+/// Prints what `comparison.json` says, in two lines.
+fn print_verdict(project: &Project, record: &Record) -> Result<(), Failure> {
+    let files = project.store.files(record);
+    let Ok(path) = files.path("comparison.json") else { return Ok(()) };
+    let verdict: Value = serde_json::from_slice(&fsx::read(path)?).unwrap_or_default();
+    let number = |value: &Value| value.as_f64().map_or("undefined".to_owned(), |n| format!("{n:.3}"));
+    println!(
+        "{} beside the paper: {} cells, mean absolute difference {}, rank correlation {}",
+        verdict["figure"].as_str().unwrap_or_default(),
+        verdict["compared"],
+        number(&verdict["mean_absolute_difference"]),
+        number(&verdict["rank_correlation"]),
+    );
+    if let Some(classes) = verdict["classes"].as_object() {
+        println!(
+            "  critical or robust (error rises by more than {}): {} of {} cells agree; critical when re-initialized to 0: {} (paper: {})",
+            classes["threshold"],
+            classes["cells_agree"],
+            classes["cells_compared"],
+            critical(&classes["resets"], "critical_ours"),
+            critical(&classes["resets"], "critical_published"),
+        );
+    }
+    println!();
+    Ok(())
+}
+
+/// The rows that one side finds critical to a reset to epoch 0.
+fn critical(resets: &Value, side: &str) -> String {
+    let resets = resets.as_array().into_iter().flatten();
+    let rows = resets.filter(|reset| reset["column"] == "0" && reset[side] == true);
+    let rows: Vec<&str> = rows.filter_map(|reset| reset["row"].as_str()).collect();
+    if rows.is_empty() { "none".to_owned() } else { rows.join(", ") }
+}
+
+fn shown(path: &Path) -> String {
+    format!("{}/", path.display())
+}

@@ -1,13 +1,18 @@
 //! The kinds of work, one file each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
 
+pub mod aggregate;
 pub mod checkpoint;
+pub mod compare;
 pub mod distance;
 pub mod download;
 pub mod evaluate;
+pub mod figure;
 #[cfg(test)]
 mod fixture;
 pub mod parameters;
 pub mod reset;
+#[cfg(test)]
+mod testing;
 
 use crate::stage::{ArtifactType, Kind};
 
@@ -35,4 +40,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<reset::Reset>(),
     Kind::of::<evaluate::Evaluate>(),
     Kind::of::<distance::Distances>(),
+    Kind::of::<aggregate::Aggregate>(),
+    Kind::of::<figure::Figure>(),
+    Kind::of::<compare::Compare>(),
 ];

@@ -7,5 +7,6 @@ pub mod digest;
 pub mod files;
 pub mod fsx;
 pub mod name;
+pub mod positive;
 pub mod rng;
 pub mod suggest;

@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::pipeline::Override;
-use failure::Failure;
 
 /// Which layers of a network are critical, which robust.
 ///

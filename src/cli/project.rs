@@ -6,6 +6,7 @@ use crate::base::fsx;
 use crate::cli::Target;
 use crate::cli::failure::Failure;
 use crate::kinds;
+use crate::nn::kernels;
 
 use crate::pipeline::{self, Keyed};
 use crate::stage::Registry;
@@ -32,7 +33,7 @@ impl Project {
         })?;
         let name = path.to_string_lossy();
         let registry = Registry(kinds::KINDS);
-        let keyed = pipeline::load(&name, &text, &target.overrides, registry, "cpu")?;
+        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &kernels::numerics_class())?;
         let root = root(path);
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let store = Store::open(&results.join("store"))?;

@@ -84,6 +84,8 @@ pub enum DataError {
 
 /// Labelled examples.
 pub struct Examples {
+    /// Name of the dataset that they are of.
+    pub dataset: String,
     /// Channels, height, width of one example.
     pub shape: [usize; 3],
     /// Labels are below this.
@@ -105,7 +107,7 @@ impl Examples {
         let (shape, classes) = (dataset.shape, dataset.classes);
         assert_eq!(pixels.len(), labels.len() * shape.iter().product::<usize>(), "pixels per label");
         let standard = dataset.mean.iter().zip(&dataset.std).map(|(mean, std)| table(*mean, *std)).collect();
-        Self { shape, classes, pixels, labels, standard }
+        Self { dataset: dataset.name.clone(), shape, classes, pixels, labels, standard }
     }
 
     /// How many examples there are.

@@ -13,6 +13,7 @@ pub mod parameters;
 pub mod reset;
 #[cfg(test)]
 mod testing;
+pub mod train;
 
 use crate::stage::{ArtifactType, Kind};
 
@@ -36,6 +37,7 @@ pub const COMPARISON: ArtifactType = ArtifactType("comparison");
 /// The one registration: a new kind is a file beside this one and a line here.
 pub static KINDS: &[Kind] = &[
     Kind::of::<download::Download>(),
+    Kind::of::<train::Train>(),
     Kind::of::<checkpoint::Checkpoint>(),
     Kind::of::<reset::Reset>(),
     Kind::of::<evaluate::Evaluate>(),

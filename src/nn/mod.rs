@@ -4,15 +4,21 @@
 //! each is a [`links::Link`] that knows its tensors, its forward and its backward pass over [`kernels`]. The layer's
 //! name is the prefix of its tensors' names, so a reset is "overwrite the tensors under a prefix".
 
+pub mod chain;
 pub mod distance;
 pub mod init;
 pub mod kernels;
 pub mod links;
+pub mod loss;
 pub mod metric;
 pub mod network;
+pub mod optimizer;
 pub mod params;
 pub mod probe;
 pub mod reset;
 pub mod run;
+pub mod schedule;
+pub mod state;
 pub mod tensors;
+pub mod train;
 pub mod zoo;

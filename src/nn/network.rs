@@ -3,7 +3,7 @@
 use crate::base::name::LayerName;
 use crate::base::rng;
 use crate::nn::kernels::Path;
-use crate::nn::links::{Evaluate, Link, Tensor};
+use crate::nn::links::{Evaluate, Learn, Link, Tensor};
 use crate::nn::params::{Parameter, Params};
 
 /// A layer of the chain: the unit of reset.
@@ -87,6 +87,13 @@ impl Network {
         let Layer { name, link } = &self.layers[layer];
         let values: Vec<_> = params.of_layer(name).collect();
         Prepared(link.evaluator(&values, self.path))
+    }
+
+    /// Packs all tensors, for training.
+    pub fn learners(&self, params: &Params) -> Vec<Box<dyn Learn>> {
+        let learner =
+            |layer: &Layer| layer.link.learner(&params.of_layer(&layer.name).collect::<Vec<_>>(), self.path);
+        self.layers.iter().map(learner).collect()
     }
 
     /// Evaluates one layer on `rows` rows: [`Link::inputs`] numbers each in `input`, [`Link::outputs`] each in `output`,

@@ -37,6 +37,21 @@ pub struct Description {
     pub checkpoints: Vec<u32>,
 }
 
+impl Description {
+    /// Describes a run that was trained to the last of its checkpoints, on examples of this shape and number of classes.
+    pub fn new(
+        arch: Arch,
+        seed: u64,
+        dataset: &str,
+        (shape, classes): ([usize; 3], usize),
+        checkpoints: Vec<u32>,
+    ) -> Self {
+        let epochs = checkpoints.last().copied().unwrap_or(0);
+        let dataset = dataset.to_owned();
+        Self { version: VERSION, arch, seed, shape, classes, dataset, epochs, checkpoints }
+    }
+}
+
 /// A row of `training.csv`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TrainingRow {
@@ -158,14 +173,23 @@ pub fn write_description(folder: &Path, description: &Description) -> Result<(),
     fsx::write_atomic(&folder.join(DESCRIPTION), &text)
 }
 
-/// Writes the learning curves.
-pub fn write_training(folder: &Path, rows: &[TrainingRow]) -> Result<(), FileError> {
+/// The learning curves as `training.csv` holds them.
+pub fn training_csv(rows: &[TrainingRow]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).expect("writing to memory");
     }
-    let bytes = writer.into_inner().expect("writing to memory");
-    fsx::write_atomic(&folder.join(TRAINING), &bytes)
+    writer.into_inner().expect("writing to memory")
+}
+
+/// Reads learning curves back, every number to the last bit; `None` if they are none.
+pub fn parse_training(bytes: &[u8]) -> Option<Vec<TrainingRow>> {
+    csv::Reader::from_reader(bytes).deserialize().collect::<Result<_, _>>().ok()
+}
+
+/// Writes the learning curves.
+pub fn write_training(folder: &Path, rows: &[TrainingRow]) -> Result<(), FileError> {
+    fsx::write_atomic(&folder.join(TRAINING), &training_csv(rows))
 }
 
 #[cfg(test)]

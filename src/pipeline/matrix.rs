@@ -181,7 +181,10 @@ fn reword(path: &str, message: &str) -> (String, String) {
             let found = found
                 .replace("string ", "the text ")
                 .replace("map", "a mapping")
-                .replace("sequence", "a list");
+                .replace("sequence", "a list")
+                .replace("integer ", "")
+                .replace("floating point ", "")
+                .replace('`', "'");
             (format!("'{path}' is {found}"), format!("write {}", plain(expected)))
         }
         None => (format!("'{path}': {message}"), "correct the value".to_owned()),

@@ -12,8 +12,10 @@ use crate::nn::network::{Layer, Network};
 #[serde(deny_unknown_fields)]
 pub struct Fcn {
     /// Number of hidden layers.
+    #[serde(with = "crate::base::positive")]
     pub depth: usize,
     /// Width of each.
+    #[serde(with = "crate::base::positive")]
     pub width: usize,
 }
 

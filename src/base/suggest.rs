@@ -18,6 +18,11 @@ pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clon
     if let Some(candidate) = nearest(word, candidates.clone()) {
         return format!("did you mean '{candidate}'?");
     }
+    one_of(candidates)
+}
+
+/// Returns a hint that lists all candidates.
+pub fn one_of<'a>(candidates: impl IntoIterator<Item = &'a str>) -> String {
     let all: Vec<_> = candidates.into_iter().map(|c| format!("'{c}'")).collect();
     match &all[..] {
         [] => "there is none to choose from".to_owned(),

@@ -151,13 +151,15 @@ fn parameter_error(document: &Document, spec: &StageSpec, error: ParseError) -> 
                 } else {
                     path
                 };
-                let message = format!("unknown key '{word}' in '{}'", join(kind, parent));
-                let span = match document.spans.locate_key(&join(&join(&spec.path, parent), word)) {
-                    span if document.text[span.clone()] == **word => span,
-                    _ => document.spans.locate(&here),
+                let hint = suggest::hint(word, known.iter().copied());
+                let span = document.spans.locate_key(&join(&join(&spec.path, parent), word));
+                let (what, span) = if document.text[span.clone()] == **word {
+                    ("key", span)
+                } else {
+                    ("value", document.spans.locate(&here))
                 };
-                return SpecError::at(span, message, "unknown")
-                    .hint(suggest::hint(word, known.iter().copied()));
+                let message = format!("unknown {what} '{word}' in '{}'", join(kind, parent));
+                return SpecError::at(span, message, "unknown").hint(hint);
             }
             let (message, hint) = reword(&join(kind, path), &message);
             SpecError::at(document.spans.locate(&here), message, "here").hint(hint)
@@ -184,7 +186,7 @@ fn reword(path: &str, message: &str) -> (String, String) {
                 .replace("sequence", "a list")
                 .replace("integer ", "")
                 .replace("floating point ", "")
-                .replace('`', "'");
+                .replace('`', "");
             (format!("'{path}' is {found}"), format!("write {}", plain(expected)))
         }
         None => (format!("'{path}': {message}"), "correct the value".to_owned()),

@@ -100,12 +100,12 @@ fn mismatch(
         return None;
     }
     let message =
-        format!("slot '{}' of '{}' takes a {wants}, but '{target}' gives a {gives}", slot.name, spec.name);
+        format!("slot '{}' of '{}' takes '{wants}', but '{target}' gives '{gives}'", slot.name, spec.name);
     let fitting =
         specs.iter().find(|candidate| candidate.kind.output == wants && candidate.name != spec.name);
     let hint = match fitting {
-        Some(other) => format!("connect it to '{}', which gives a {wants}", other.name),
-        None => format!("add a stage that gives a {wants}"),
+        Some(other) => format!("connect it to '{}', which gives '{wants}'", other.name),
+        None => format!("add a stage that gives '{wants}'"),
     };
     Some(SpecError::at(span, message, "wrong type").hint(hint))
 }

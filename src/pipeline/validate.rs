@@ -81,6 +81,7 @@ impl<'a> Checker<'a> {
         let name = self.pipeline_name(top);
         let mut axes = self.axes(top);
         let mut parameters = self.parameters(top);
+        let is_head_sound = self.errors.is_empty();
         self.apply(overrides, &mut axes, &mut parameters);
         let Some(stages) = top.get("stages") else {
             self.error("pipeline", "a pipeline needs 'stages'", "no 'stages:' beside this", "add 'stages:'");
@@ -88,7 +89,13 @@ impl<'a> Checker<'a> {
         };
         let stages = self.mapping(stages, "stages", "'stages'")?;
         let specs: Vec<StageSpec> = stages.iter().filter_map(|(name, body)| self.stage(name, body)).collect();
-        self.references(&specs, &axes, &parameters);
+        // What a mistake above would make undeclared is no second mistake.
+        if is_head_sound {
+            self.references(&specs, &axes, &parameters);
+        }
+        if self.errors.is_empty() {
+            self.unused(&specs, &axes);
+        }
         if !self.errors.is_empty() {
             return None;
         }
@@ -237,7 +244,7 @@ impl<'a> Checker<'a> {
         match found[..] {
             [one] => Some(one),
             [] => {
-                let hint = suggest::hint("", self.registry.names());
+                let hint = suggest::one_of(self.registry.names());
                 self.key_error(path, format!("stage '{stage}' has no kind"), "what should it do?", hint);
                 None
             }
@@ -260,23 +267,31 @@ impl<'a> Checker<'a> {
         let path = join(path, "needs");
         let needs = members.get("needs").and_then(|value| self.mapping(value, &path, "'needs'"));
         let mut filled = Vec::new();
+        let mut is_misspelt = false;
         for (slot_name, value) in needs.into_iter().flatten() {
             let here = join(&path, slot_name);
-            let Some(slot) = kind.slots.iter().find(|slot| slot.name == slot_name) else {
+            if let Some(slot) = kind.slots.iter().find(|slot| slot.name == slot_name) {
+                filled.extend(self.stage_names(value, &here, slot).map(|stages| Need { slot, stages }));
+            } else {
                 let message = format!("kind '{}' has no slot '{slot_name}'", kind.name);
                 let hint = suggest::hint(slot_name, kind.slots.iter().map(|slot| slot.name));
                 self.key_error(&here, message, "unknown slot", hint);
-                continue;
-            };
-            filled.extend(self.stage_names(value, &here, slot).map(|stages| Need { slot, stages }));
-        }
-        for slot in kind.slots.iter().filter(|slot| slot.arity != Arity::Any) {
-            if !needs.is_some_and(|needs| needs.contains_key(slot.name)) {
-                let message = format!("stage '{stage}' ({}) lacks its input '{}'", kind.name, slot.name);
-                let hint =
-                    format!("add 'needs: {{ {}: STAGE }}' with a stage that gives a {}", slot.name, slot.ty);
-                self.key_error(&join("stages", stage), message, "missing input", hint);
+                is_misspelt = true;
             }
+        }
+        let is_empty = |slot: &&Slot| !needs.is_some_and(|needs| needs.contains_key(slot.name));
+        let lacking: Vec<&Slot> =
+            kind.slots.iter().filter(|slot| slot.arity != Arity::Any).filter(is_empty).collect();
+        if !lacking.is_empty() && !is_misspelt {
+            let list =
+                |text: fn(&Slot) -> String| lacking.iter().map(|s| text(s)).collect::<Vec<_>>().join(", ");
+            let names = list(|slot| format!("'{}'", slot.name));
+            let plural = if lacking.len() == 1 { "" } else { "s" };
+            let message = format!("stage '{stage}' ({}) lacks its input{plural} {names}", kind.name);
+            let fill = list(|slot| format!("{}: STAGE", slot.name));
+            let types = list(|slot| format!("'{}'", slot.ty));
+            let hint = format!("add 'needs: {{ {fill} }}' with stages that give {types}");
+            self.key_error(&join("stages", stage), message, "missing input", hint);
         }
         filled
     }
@@ -325,11 +340,13 @@ impl<'a> Checker<'a> {
                 mistakes.push((path.to_owned(), message, hint));
             });
         }
-        let is_misspelt = !mistakes.is_empty();
         for (path, message, hint) in mistakes {
             self.error(&path, message, "not declared", hint);
         }
-        for axis in axes.keys().filter(|_| !is_misspelt) {
+    }
+
+    fn unused(&mut self, stages: &[StageSpec], axes: &BTreeMap<AxisName, Vec<Value>>) {
+        for axis in axes.keys() {
             if !stages.iter().any(|stage| scalar::axes(&stage.parameters).contains(axis)) {
                 let message = format!("axis '{axis}' is declared, but no stage mentions '${axis}'");
                 let hint = format!("use '${axis}' in a stage, or remove the axis");

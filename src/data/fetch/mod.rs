@@ -63,7 +63,7 @@ pub enum FetchError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A folder of the project has another file under this name.
-    #[error("'{}' is not the published file: {mismatch}", path.display())]
+    #[error("'{}' is not the published file{mismatch}", path.display())]
     Wrong {
         /// Which file.
         path: PathBuf,
@@ -107,7 +107,7 @@ pub struct Mismatch {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "found {}, expected {}", self.found, self.expected)
+        write!(f, "\nfound\n{}\nexpected\n{}", self.found, self.expected)
     }
 }
 
@@ -124,7 +124,7 @@ pub struct Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes (SHA-256 {}, BLAKE3 {})", self.size, self.sha256, self.blake3)
+        write!(f, "  {} bytes\n  SHA-256 {}\n  BLAKE3  {}", self.size, self.sha256, self.blake3)
     }
 }
 

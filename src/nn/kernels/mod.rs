@@ -1,9 +1,25 @@
 //! The arithmetic: the only module with `unsafe`, and the only one that knows of instruction sets.
+//!
+//! Everything is `f32`. Each number of a result is computed by one task, summed in one order that depends on the length
+//! of the sum only. So results are the same bits for any number of threads and of rows, and on every machine of one
+//! [`Path`].
 
-/// Which instructions the kernels use. Results are the same on every machine of one path, and differ between paths in
-/// the last bits.
+pub mod matrix;
+pub mod product;
+
+pub use matrix::{Matrix, View};
+pub use product::{Finish, Product};
+
+/// Raised when a change of the kernels changes results.
+const GENERATION: u32 = 1;
+
+/// Which instructions the kernels use; one exists only where the machine has them. Results of two paths differ in the
+/// last bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Path {
+pub struct Path(Instructions);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Instructions {
     /// Sixteen lanes, fused multiply-add.
     Avx512,
     /// Eight lanes, fused multiply-add.
@@ -13,8 +29,38 @@ pub enum Path {
 }
 
 impl Path {
+    /// The paths of this machine, fastest first.
+    pub fn available() -> Vec<Self> {
+        let mut paths = vec![Self(Instructions::Portable)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            if avx2 {
+                paths.insert(0, Self(Instructions::Avx2));
+            }
+            if avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+                paths.insert(0, Self(Instructions::Avx512));
+            }
+        }
+        paths
+    }
+
     /// The fastest path of this machine.
     pub fn detect() -> Self {
-        Self::Portable
+        Self::available()[0]
     }
+
+    /// `avx512`, `avx2` or `portable`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Instructions::Avx512 => "avx512",
+            Instructions::Avx2 => "avx2",
+            Instructions::Portable => "portable",
+        }
+    }
+}
+
+/// What the results of this machine depend on, beside the input: device, data type, path, generation of the kernels.
+pub fn numerics_class() -> String {
+    format!("cpu-f32-{}-{GENERATION}", Path::detect().name())
 }

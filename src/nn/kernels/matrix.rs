@@ -1,0 +1,186 @@
+//! Matrices in column panels.
+//!
+//! A [`Matrix`] is cut into panels of 64 columns, the last one narrower (a multiple of 16, padded with zeros). A panel
+//! is row-major and contiguous, and the panels follow each other:
+//!
+//! ```text
+//!            columns 0..64        64..128      128..138, padded to 144
+//! row 0     [ 0    ..  63 ]   [ 64n  ..   ]   [ 128n ..     ]
+//! row n-1   [ 64n-64 ..   ]   [           ]   [             ]
+//! ```
+//!
+//! So a tile of a product reads its right operand, and writes its result, as one stream without strides that are
+//! powers of two (which would leave most sets of a cache unused), and a task owns a contiguous piece of the result.
+
+/// Columns of a panel.
+pub const PANEL: usize = 64;
+/// Columns of the last panel are a multiple of this.
+const LANES: usize = 16;
+
+/// A matrix of `f32` in column panels.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Matrix {
+    rows: usize,
+    columns: usize,
+    values: Vec<f32>,
+}
+
+impl Matrix {
+    /// A matrix of zeros.
+    pub fn zeros(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, values: vec![0.0; rows * columns.next_multiple_of(LANES)] }
+    }
+
+    /// Copies a row-major matrix.
+    pub fn from_rows(rows: usize, columns: usize, values: &[f32]) -> Self {
+        let mut matrix = Self::zeros(rows, columns);
+        for (row, values) in values.chunks_exact(columns).enumerate() {
+            matrix.set_row(row, values);
+        }
+        matrix
+    }
+
+    /// Copies it as a row-major matrix.
+    pub fn to_rows(&self) -> Vec<f32> {
+        let mut values = vec![0.0; self.rows * self.columns];
+        for row in 0..self.rows {
+            self.copy_row(row, &mut values[row * self.columns..][..self.columns]);
+        }
+        values
+    }
+
+    /// Copies one row.
+    pub fn copy_row(&self, row: usize, out: &mut [f32]) {
+        for (panel, out) in out.chunks_mut(PANEL).enumerate() {
+            let (values, stride, _) = self.view().strip(panel);
+            out.copy_from_slice(&values[row * stride..][..out.len()]);
+        }
+    }
+
+    /// Overwrites one row.
+    pub fn set_row(&mut self, row: usize, values: &[f32]) {
+        let rows = self.rows;
+        for (panel, values) in values.chunks(PANEL).enumerate() {
+            let stride = values.len().next_multiple_of(LANES);
+            self.values[panel * PANEL * rows + row * stride..][..values.len()].copy_from_slice(values);
+        }
+    }
+
+    /// Gives it another number of rows; what it holds is then meaningless. Allocates only beyond the largest so far.
+    pub fn set_rows(&mut self, rows: usize) {
+        self.rows = rows;
+        self.values.resize(rows * self.columns.next_multiple_of(LANES), 0.0);
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns, without padding.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// All numbers, in the order of the layout, with padding (zeros, which must stay).
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// All numbers, in the order of the layout, with padding (zeros, which must stay).
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
+    /// A panel, and its width with padding.
+    pub fn panel(&self, index: usize) -> (&[f32], usize) {
+        let width = (self.columns - index * PANEL).min(PANEL).next_multiple_of(LANES);
+        (&self.values[index * PANEL * self.rows..][..width * self.rows], width)
+    }
+
+    /// Its left-operand view.
+    pub fn view(&self) -> View<'_> {
+        View { values: &self.values, rows: self.rows, columns: self.columns, panels: true }
+    }
+
+    /// Writes the transpose.
+    pub fn transpose_into(&self, out: &mut Self) {
+        assert_eq!((self.rows, self.columns), (out.columns, out.rows), "shape of a transpose");
+        for (first, target) in (0..).step_by(PANEL).zip(out.values.chunks_mut(PANEL * out.rows)) {
+            let width = target.len() / self.columns;
+            for (column, target) in target.chunks_mut(width).enumerate() {
+                let (source, stride) = self.panel(column / PANEL);
+                let source = &source[first * stride + column % PANEL..];
+                for (value, source) in target.iter_mut().zip(source.iter().step_by(stride)) {
+                    *value = *source;
+                }
+            }
+        }
+    }
+}
+
+/// A matrix to read from: row-major or in panels.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    panels: bool,
+}
+
+impl<'a> View<'a> {
+    /// A row-major matrix.
+    pub fn rows(values: &'a [f32], columns: usize) -> Self {
+        Self { values, rows: values.len() / columns, columns, panels: false }
+    }
+
+    /// Number of rows.
+    pub fn row_count(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The columns `PANEL·index..`: numbers from the first row's on, distance between rows, and how many columns.
+    pub fn strip(&self, index: usize) -> (&'a [f32], usize, usize) {
+        let width = (self.columns - index * PANEL).min(PANEL);
+        if self.panels {
+            (&self.values[index * PANEL * self.rows..], width.next_multiple_of(LANES), width)
+        } else {
+            (&self.values[index * PANEL..], self.columns, width)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layout_is_as_drawn() {
+        let rows: Vec<f32> = (0..3 * 70).map(|i| i as f32).collect();
+        let matrix = Matrix::from_rows(3, 70, &rows);
+        assert_eq!(matrix.values().len(), 3 * 80);
+        assert_eq!(matrix.values()[64], rows[70]);
+        assert_eq!(matrix.panel(1).0[16..18], rows[134..136]);
+        assert_eq!(matrix.to_rows(), rows);
+    }
+
+    #[test]
+    fn transposes() {
+        for (rows, columns) in [(1, 1), (3, 70), (64, 64), (130, 17), (65, 129)] {
+            let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let matrix = Matrix::from_rows(rows, columns, &values);
+            let mut out = Matrix::zeros(columns, rows);
+            matrix.transpose_into(&mut out);
+            let flipped = out.to_rows();
+            assert!((0..rows * columns).all(|i| flipped[(i % columns) * rows + i / columns] == values[i]));
+            let mut back = Matrix::zeros(rows, columns);
+            out.transpose_into(&mut back);
+            assert_eq!(back, matrix);
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Matrix products: one generic tile in safe Rust, which the compiler turns into vector code for each [`Path`].
+//!
+//! A tile is 6×64 numbers (AVX-512), 6×16 (AVX2) or 4×8, held in registers while the sum over k runs from 0 to its end:
+//! there is no splitting of k, so the order of additions is fixed.
+
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSliceMut;
+
+use crate::nn::kernels::matrix::{Matrix, PANEL, View};
+use crate::nn::kernels::{Instructions, Path};
+
+/// A task has at least so many multiplications: a few microseconds.
+const TASK: usize = 1 << 19;
+
+/// What happens to a sum before it is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Finish<'a> {
+    /// Nothing.
+    Store,
+    /// A number per column is added, and perhaps a ReLU follows.
+    Bias {
+        /// One row.
+        bias: &'a Matrix,
+        /// Whether negative numbers become 0.
+        relu: bool,
+    },
+    /// It becomes 0 where this matrix, of the result's shape, is not positive: the derivative of a ReLU.
+    Mask(&'a Matrix),
+}
+
+/// A product left·right or leftᵀ·right, to be computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Product<'a> {
+    /// m×k, or k×m if it is to be transposed.
+    pub left: View<'a>,
+    /// Whether to transpose it.
+    pub transposed: bool,
+    /// k×n.
+    pub right: &'a Matrix,
+    /// What happens to each sum.
+    pub finish: Finish<'a>,
+    /// The instructions to use.
+    pub path: Path,
+}
+
+impl Product<'_> {
+    /// Computes it into panels (m×n), in parallel.
+    pub fn into_panels(&self, out: &mut Matrix) {
+        let (m, k) = self.shape();
+        assert_eq!((m, self.right.columns()), (out.rows(), out.columns()), "shape of a product");
+        let rows = (TASK / (k * PANEL)).next_multiple_of(PANEL).max(PANEL);
+        out.values_mut().par_chunks_mut(PANEL * m).enumerate().for_each(|(panel, values)| {
+            let width = values.len() / m;
+            values.par_chunks_mut(rows * width).enumerate().for_each(|(index, values)| {
+                self.blocks(panel, index * rows, values, width);
+            });
+        });
+    }
+
+    /// Computes it row-major (m×n), on this thread.
+    pub fn into_rows(&self, out: &mut [f32]) {
+        let columns = self.right.columns();
+        assert_eq!(self.shape().0 * columns, out.len(), "size of a product");
+        let mut scratch = [0.0; PANEL * PANEL];
+        for panel in 0..columns.div_ceil(PANEL) {
+            let (_, width) = self.right.panel(panel);
+            let scratch = &mut scratch[..PANEL * width];
+            let columns_here = (columns - panel * PANEL).min(PANEL);
+            for (block, out) in out.chunks_mut(PANEL * columns).enumerate() {
+                let rows = out.len() / columns;
+                let scratch = &mut scratch[..rows * width];
+                self.blocks(panel, block * PANEL, scratch, width);
+                for (out, scratch) in out.chunks_mut(columns).zip(scratch.chunks(width)) {
+                    out[panel * PANEL..][..columns_here].copy_from_slice(&scratch[..columns_here]);
+                }
+            }
+        }
+    }
+
+    fn shape(&self) -> (usize, usize) {
+        let (rows, columns) = (self.left.row_count(), self.left.columns());
+        let (m, k) = if self.transposed { (columns, rows) } else { (rows, columns) };
+        assert_eq!(k, self.right.rows(), "inner dimension of a product");
+        (m, k)
+    }
+
+    /// Computes the rows of a panel from `first` on, as many as `out` has.
+    fn blocks(&self, panel: usize, first: usize, out: &mut [f32], width: usize) {
+        for (index, out) in out.chunks_mut(PANEL * width).enumerate() {
+            let first = first + index * PANEL;
+            Block { product: self, panel, first, rows: out.len() / width }.dispatch(out);
+        }
+    }
+}
+
+/// At most 64 rows of a panel of the result.
+struct Block<'a> {
+    product: &'a Product<'a>,
+    panel: usize,
+    first: usize,
+    rows: usize,
+}
+
+impl Block<'_> {
+    fn dispatch(self, out: &mut [f32]) {
+        match self.product.path.0 {
+            // SAFETY: such a path exists only where `Path::available` found the instructions.
+            #[cfg(target_arch = "x86_64")]
+            #[expect(
+                unsafe_code,
+                reason = "calls a function that needs instructions which not all machines have"
+            )]
+            Instructions::Avx512 => unsafe { avx512(&self, out) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "x86_64")]
+            #[expect(unsafe_code, reason = "likewise")]
+            Instructions::Avx2 => unsafe { avx2(&self, out) },
+            _ => self.compute::<false, 4, 8, 8>(out),
+        }
+    }
+
+    /// Computes the block in tiles of `R` rows and `WIDE` columns, what is left at the right in tiles of `NARROW`.
+    #[inline(always)]
+    fn compute<const FMA: bool, const R: usize, const WIDE: usize, const NARROW: usize>(
+        &self,
+        out: &mut [f32],
+    ) {
+        let (_, width) = self.product.right.panel(self.panel);
+        let mut column = 0;
+        while column < width {
+            if width - column >= WIDE {
+                self.tiles::<FMA, R, WIDE>(column, out);
+                column += WIDE;
+            } else {
+                self.tiles::<FMA, R, NARROW>(column, out);
+                column += NARROW;
+            }
+        }
+        self.finish(out);
+    }
+
+    /// The tiles below each other. The last one overlaps the one before it, and computes the same bits there.
+    #[inline(always)]
+    fn tiles<const FMA: bool, const R: usize, const C: usize>(&self, column: usize, out: &mut [f32]) {
+        if self.rows < R {
+            (0..self.rows).for_each(|row| self.tile::<FMA, 1, C>(row, column, out));
+            return;
+        }
+        for row in (0..self.rows).step_by(R) {
+            self.tile::<FMA, R, C>(row.min(self.rows - R), column, out);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<const FMA: bool, const R: usize, const C: usize>(&self, row: usize, column: usize, out: &mut [f32]) {
+        let (_, width) = self.product.right.panel(self.panel);
+        let sums = if self.product.transposed {
+            self.sum_columns::<FMA, R, C>(row, column)
+        } else {
+            self.sum_rows::<FMA, R, C>(row, column)
+        };
+        for i in 0..R {
+            out[(row + i) * width + column..][..C].copy_from_slice(&sums[i]);
+        }
+    }
+
+    /// Sums left(row+i, k) · right(k, column+j) over k.
+    #[inline(always)]
+    fn sum_rows<const FMA: bool, const R: usize, const C: usize>(
+        &self,
+        row: usize,
+        column: usize,
+    ) -> [[f32; C]; R] {
+        let Product { left, right, .. } = self.product;
+        let (right, width) = right.panel(self.panel);
+        let mut sums = [[0.0; C]; R];
+        for strip in 0..left.columns().div_ceil(PANEL) {
+            let (values, stride, depth) = left.strip(strip);
+            sums = add_rows::<FMA, R, C>(sums, &values[(self.first + row) * stride..], stride, depth, &right[strip * PANEL * width + column..], width);
+        }
+        sums
+    }
+
+    /// Sums left(k, row+i) · right(k, column+j) over k.
+    #[inline(always)]
+    fn sum_columns<const FMA: bool, const R: usize, const C: usize>(
+        &self,
+        row: usize,
+        column: usize,
+    ) -> [[f32; C]; R] {
+        let Product { left, right, .. } = self.product;
+        let (right, width) = right.panel(self.panel);
+        let (left, stride, _) = left.strip(self.first / PANEL);
+        add_columns::<FMA, R, C>([[0.0; C]; R], &left[row..], stride, &right[column..], width)
+    }
+
+    #[inline(always)]
+    fn finish(&self, out: &mut [f32]) {
+        match self.product.finish {
+            Finish::Store => {}
+            Finish::Bias { bias, relu } => {
+                let (bias, width) = bias.panel(self.panel);
+                for out in out.chunks_mut(width) {
+                    for (sum, bias) in out.iter_mut().zip(bias) {
+                        *sum += bias;
+                        // Not `max`, which would turn NaN into 0.
+                        *sum = if relu && *sum < 0.0 { 0.0 } else { *sum };
+                    }
+                }
+            }
+            Finish::Mask(mask) => {
+                let (mask, width) = mask.panel(self.panel);
+                for (sum, mask) in out.iter_mut().zip(&mask[self.first * width..]) {
+                    *sum = if *mask > 0.0 { *sum } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_rows<const FMA: bool, const R: usize, const C: usize>(mut sums: [[f32; C]; R], left: &[f32], stride: usize, depth: usize, right: &[f32], width: usize) -> [[f32; C]; R] {
+    let left: [&[f32]; R] = std::array::from_fn(|i| &left[i * stride..][..depth]);
+    for (k, right) in (0..depth).zip(right.chunks(width)) {
+        let Some(right) = right.first_chunk::<C>() else { break };
+        for i in 0..R {
+            for j in 0..C {
+                sums[i][j] = multiply_add::<FMA>(left[i][k], right[j], sums[i][j]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn add_columns<const FMA: bool, const R: usize, const C: usize>(mut sums: [[f32; C]; R], left: &[f32], stride: usize, right: &[f32], width: usize) -> [[f32; C]; R] {
+    for (left, right) in left.chunks(stride).zip(right.chunks(width)) {
+        let Some(left) = left.first_chunk::<R>() else { break };
+        let Some(right) = right.first_chunk::<C>() else { break };
+        for i in 0..R {
+            for j in 0..C {
+                sums[i][j] = multiply_add::<FMA>(left[i], right[j], sums[i][j]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
+fn avx512(block: &Block, out: &mut [f32]) {
+    block.compute::<true, 6, 64, 16>(out);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(block: &Block, out: &mut [f32]) {
+    block.compute::<true, 6, 16, 16>(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng;
+
+    const SHAPES: [[usize; 3]; 14] = [
+        [1, 1, 1],
+        [5, 7, 10],
+        [6, 64, 16],
+        [7, 65, 17],
+        [63, 63, 63],
+        [64, 1, 64],
+        [65, 64, 65],
+        [1, 784, 256],
+        [128, 130, 100],
+        [70, 6, 48],
+        [3, 128, 128],
+        [4, 12, 1],
+        [2, 2, 130],
+        [66, 200, 10],
+    ];
+
+    fn numbers(name: &str, count: usize) -> Vec<f32> {
+        let mut stream = rng::stream(0, &[name]);
+        (0..count).map(|_| stream.normal() as f32).collect()
+    }
+
+    fn transposed(rows: usize, values: &[f32]) -> Vec<f32> {
+        let columns = values.len() / rows;
+        (0..values.len()).map(|i| values[(i % rows) * columns + i / rows]).collect()
+    }
+
+    /// The same sums in f64, and of the magnitudes of the terms, to which rounding errors are proportional.
+    fn plain(m: usize, k: usize, n: usize, left: &[f32], right: &[f32]) -> Vec<(f64, f64)> {
+        let term = |i, j, p| f64::from(left[i * k + p]) * f64::from(right[p * n + j]);
+        let sum = |i, j| {
+            (0..k).fold((0.0, 0.0), |(sum, size), p| (sum + term(i, j, p), size + term(i, j, p).abs()))
+        };
+        (0..m * n).map(|at| sum(at / n, at % n)).collect()
+    }
+
+    #[test]
+    fn all_paths_compute_the_product() {
+        for path in Path::available() {
+            for [m, k, n] in SHAPES {
+                let (left, right) = (numbers("left", m * k), numbers("right", k * n));
+                let expected = plain(m, k, n, &left, &right);
+                let flipped = transposed(m, &left);
+                let (in_panels, flipped_in_panels) =
+                    (Matrix::from_rows(m, k, &left), Matrix::from_rows(k, m, &flipped));
+                let right = Matrix::from_rows(k, n, &right);
+                for (view, transposed) in [
+                    (View::rows(&left, k), false),
+                    (in_panels.view(), false),
+                    (View::rows(&flipped, m), true),
+                    (flipped_in_panels.view(), true),
+                ] {
+                    let product =
+                        Product { left: view, transposed, right: &right, finish: Finish::Store, path };
+                    let mut out = Matrix::zeros(m, n);
+                    product.into_panels(&mut out);
+                    let mut rows = vec![f32::NAN; m * n];
+                    product.into_rows(&mut rows);
+                    assert_eq!(out.to_rows(), rows);
+                    assert_eq!(Matrix::from_rows(m, n, &rows), out, "padding is zero");
+                    for (value, (sum, size)) in rows.iter().zip(&expected) {
+                        assert!(
+                            (f64::from(*value) - sum).abs() <= 1e-6 * size,
+                            "{path:?} {m}x{k}x{n}: {value} {sum}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_the_others() {
+        let (k, n) = (100, 74);
+        let (left, right) = (numbers("left", 70 * k), Matrix::from_rows(k, n, &numbers("right", k * n)));
+        for path in Path::available() {
+            let rows = |first: usize, count: usize| {
+                let left = View::rows(&left[first * k..][..count * k], k);
+                let mut out = vec![0.0; count * n];
+                Product { left, transposed: false, right: &right, finish: Finish::Store, path }
+                    .into_rows(&mut out);
+                out
+            };
+            let all = rows(0, 70);
+            for (first, count) in [(0, 1), (69, 1), (3, 6), (5, 65), (10, 13)] {
+                assert_eq!(
+                    rows(first, count),
+                    all[first * n..][..count * n],
+                    "{path:?} {count} from {first}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sums_are_finished() {
+        let (m, k, n) = (9, 3, 70);
+        let (left, right) = (numbers("left", m * k), Matrix::from_rows(k, n, &numbers("right", k * n)));
+        let (bias, mask) = (numbers("bias", n), Matrix::from_rows(m, n, &numbers("mask", m * n)));
+        let row = Matrix::from_rows(1, n, &bias);
+        for path in Path::available() {
+            let compute = |finish| {
+                let mut out = vec![0.0; m * n];
+                Product { left: View::rows(&left, k), transposed: false, right: &right, finish, path }
+                    .into_rows(&mut out);
+                out
+            };
+            let sums = compute(Finish::Store);
+            let biased: Vec<_> = sums.iter().enumerate().map(|(i, sum)| sum + bias[i % n]).collect();
+            assert_eq!(compute(Finish::Bias { bias: &row, relu: false }), biased);
+            let rectified: Vec<_> = biased.iter().map(|sum| sum.max(0.0)).collect();
+            assert_eq!(compute(Finish::Bias { bias: &row, relu: true }), rectified);
+            let masked: Vec<_> = sums
+                .iter()
+                .zip(mask.to_rows())
+                .map(|(sum, mask)| if mask > 0.0 { *sum } else { 0.0 })
+                .collect();
+            assert_eq!(compute(Finish::Mask(&mask)), masked);
+        }
+    }
+}

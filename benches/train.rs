@@ -7,15 +7,16 @@ fn main() {
     pool.install(|| {
         for path in Path::available() {
             for (m, k, n, t) in [
-                (128usize, 784usize, 256usize, false),
+                (128usize, 784usize, 64usize, false),
+                (128, 784, 128, false),
+                (128, 784, 192, false),
+                (128, 784, 256, false),
+                (128, 256, 64, false),
                 (128, 256, 256, false),
+                (128, 512, 64, false),
+                (128, 512, 128, false),
+                (128, 512, 256, false),
                 (128, 512, 512, false),
-                (784, 128, 256, true),
-                (256, 128, 256, true),
-                (512, 128, 512, true),
-                (128, 256, 10, false),
-                (256, 128, 10, true),
-                (128, 10, 256, false),
             ] {
                 let a = Matrix::from_rows(if t { k } else { m }, if t { m } else { k }, &vec![1.0; m * k]);
                 let b = Matrix::from_rows(k, n, &vec![1.0; n * k]);

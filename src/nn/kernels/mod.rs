@@ -6,6 +6,7 @@
 
 pub mod matrix;
 pub mod product;
+mod tile;
 
 pub use matrix::{Matrix, View};
 pub use product::{Finish, Product};

@@ -1,12 +1,13 @@
-//! Matrix products: one generic tile in safe Rust, which the compiler turns into vector code for each [`Path`].
+//! Matrix products, tile by tile.
 //!
 //! A tile is 6×64 numbers (AVX-512), 6×16 (AVX2) or 4×8, held in registers while the sum over k runs from 0 to its end:
-//! there is no splitting of k, so the order of additions is fixed.
+//! k is never split, so the order of additions is fixed.
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
 use crate::nn::kernels::matrix::{Matrix, PANEL, View};
+use crate::nn::kernels::tile::{self, Strided};
 use crate::nn::kernels::{Instructions, Path};
 
 /// A task has at least so many multiplications: a few microseconds.
@@ -64,14 +65,12 @@ impl Product<'_> {
         let mut scratch = [0.0; PANEL * PANEL];
         for panel in 0..columns.div_ceil(PANEL) {
             let (_, width) = self.right.panel(panel);
-            let scratch = &mut scratch[..PANEL * width];
-            let columns_here = (columns - panel * PANEL).min(PANEL);
+            let stored = (columns - panel * PANEL).min(PANEL);
             for (block, out) in out.chunks_mut(PANEL * columns).enumerate() {
-                let rows = out.len() / columns;
-                let scratch = &mut scratch[..rows * width];
+                let scratch = &mut scratch[..out.len() / columns * width];
                 self.blocks(panel, block * PANEL, scratch, width);
                 for (out, scratch) in out.chunks_mut(columns).zip(scratch.chunks(width)) {
-                    out[panel * PANEL..][..columns_here].copy_from_slice(&scratch[..columns_here]);
+                    out[panel * PANEL..][..stored].copy_from_slice(&scratch[..stored]);
                 }
             }
         }
@@ -106,10 +105,7 @@ impl Block<'_> {
         match self.product.path.0 {
             // SAFETY: such a path exists only where `Path::available` found the instructions.
             #[cfg(target_arch = "x86_64")]
-            #[expect(
-                unsafe_code,
-                reason = "calls a function that needs instructions which not all machines have"
-            )]
+            #[expect(unsafe_code, reason = "calls a function with instructions that not all machines have")]
             Instructions::Avx512 => unsafe { avx512(&self, out) },
             // SAFETY: likewise.
             #[cfg(target_arch = "x86_64")]
@@ -152,46 +148,39 @@ impl Block<'_> {
     }
 
     #[inline(always)]
-    fn tile<const FMA: bool, const R: usize, const C: usize>(&self, row: usize, column: usize, out: &mut [f32]) {
-        let (_, width) = self.product.right.panel(self.panel);
+    fn tile<const FMA: bool, const R: usize, const C: usize>(
+        &self,
+        row: usize,
+        column: usize,
+        out: &mut [f32],
+    ) {
+        let (right, width) = self.product.right.panel(self.panel);
+        let right = Strided(&right[column..], width);
         let sums = if self.product.transposed {
-            self.sum_columns::<FMA, R, C>(row, column)
+            let (left, stride, _) = self.product.left.strip(self.first / PANEL);
+            tile::add_columns::<FMA, R, C>([[0.0; C]; R], Strided(&left[row..], stride), right)
         } else {
-            self.sum_rows::<FMA, R, C>(row, column)
+            self.sum_rows::<FMA, R, C>(row, right)
         };
-        for i in 0..R {
-            out[(row + i) * width + column..][..C].copy_from_slice(&sums[i]);
+        for (i, sums) in sums.iter().enumerate() {
+            out[(row + i) * width + column..][..C].copy_from_slice(sums);
         }
     }
 
-    /// Sums left(row+i, k) · right(k, column+j) over k.
     #[inline(always)]
     fn sum_rows<const FMA: bool, const R: usize, const C: usize>(
         &self,
         row: usize,
-        column: usize,
+        right: Strided,
     ) -> [[f32; C]; R] {
-        let Product { left, right, .. } = self.product;
-        let (right, width) = right.panel(self.panel);
         let mut sums = [[0.0; C]; R];
-        for strip in 0..left.columns().div_ceil(PANEL) {
-            let (values, stride, depth) = left.strip(strip);
-            sums = add_rows::<FMA, R, C>(sums, &values[(self.first + row) * stride..], stride, depth, &right[strip * PANEL * width + column..], width);
+        for strip in 0..self.product.left.columns().div_ceil(PANEL) {
+            let (left, stride, depth) = self.product.left.strip(strip);
+            let left = Strided(&left[(self.first + row) * stride..], stride);
+            let right = Strided(&right.0[strip * PANEL * right.1..], right.1);
+            sums = tile::add_rows::<FMA, R, C>(sums, left, right, depth);
         }
         sums
-    }
-
-    /// Sums left(k, row+i) · right(k, column+j) over k.
-    #[inline(always)]
-    fn sum_columns<const FMA: bool, const R: usize, const C: usize>(
-        &self,
-        row: usize,
-        column: usize,
-    ) -> [[f32; C]; R] {
-        let Product { left, right, .. } = self.product;
-        let (right, width) = right.panel(self.panel);
-        let (left, stride, _) = left.strip(self.first / PANEL);
-        add_columns::<FMA, R, C>([[0.0; C]; R], &left[row..], stride, &right[column..], width)
     }
 
     #[inline(always)]
@@ -216,39 +205,6 @@ impl Block<'_> {
             }
         }
     }
-}
-
-#[inline(always)]
-fn add_rows<const FMA: bool, const R: usize, const C: usize>(mut sums: [[f32; C]; R], left: &[f32], stride: usize, depth: usize, right: &[f32], width: usize) -> [[f32; C]; R] {
-    let left: [&[f32]; R] = std::array::from_fn(|i| &left[i * stride..][..depth]);
-    for (k, right) in (0..depth).zip(right.chunks(width)) {
-        let Some(right) = right.first_chunk::<C>() else { break };
-        for i in 0..R {
-            for j in 0..C {
-                sums[i][j] = multiply_add::<FMA>(left[i][k], right[j], sums[i][j]);
-            }
-        }
-    }
-    sums
-}
-
-#[inline(always)]
-fn add_columns<const FMA: bool, const R: usize, const C: usize>(mut sums: [[f32; C]; R], left: &[f32], stride: usize, right: &[f32], width: usize) -> [[f32; C]; R] {
-    for (left, right) in left.chunks(stride).zip(right.chunks(width)) {
-        let Some(left) = left.first_chunk::<R>() else { break };
-        let Some(right) = right.first_chunk::<C>() else { break };
-        for i in 0..R {
-            for j in 0..C {
-                sums[i][j] = multiply_add::<FMA>(left[i], right[j], sums[i][j]);
-            }
-        }
-    }
-    sums
-}
-
-#[inline(always)]
-fn multiply_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -4,11 +4,16 @@
 //! each is a [`links::Link`] that knows its tensors, its forward and its backward pass over [`kernels`]. The layer's
 //! name is the prefix of its tensors' names, so a reset is "overwrite the tensors under a prefix".
 
+pub mod autograd;
 pub mod init;
 pub mod kernels;
+pub mod learner;
 pub mod links;
+pub mod loss;
 pub mod network;
+pub mod optimizer;
 pub mod params;
 pub mod run;
+pub mod schedule;
 pub mod tensors;
 pub mod zoo;

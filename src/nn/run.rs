@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::files::{Files, NoSuchFile};
 use crate::base::fsx::{self, FileError};
+use crate::nn::links::TensorSpec;
 use crate::nn::network::Network;
 use crate::nn::params::{Parameter, Params};
 use crate::nn::tensors;
@@ -132,7 +133,7 @@ impl Run {
 pub fn params_from_bytes(network: &Network, bytes: &[u8], file: &str) -> Result<Params, RunError> {
     let mut present =
         tensors::from_bytes(bytes).map_err(|source| RunError::Tensors { file: file.to_owned(), source })?;
-    let take = |(tensor, expected): (String, crate::nn::links::Tensor)| {
+    let take = |(tensor, expected): (String, TensorSpec)| {
         let place = present.iter().position(|found| found.name == tensor && found.shape == expected.shape);
         let shape = expected.shape;
         let missing = || RunError::NoTensor { file: file.to_owned(), tensor, shape };

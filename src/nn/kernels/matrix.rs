@@ -103,6 +103,18 @@ impl Matrix {
         View { values: &self.values, rows: self.rows, columns: self.columns, panels: true }
     }
 
+    /// Writes the sum of all rows (added from the first on) into a matrix of one row.
+    pub fn sum_rows_into(&self, out: &mut Self) {
+        assert_eq!((1, self.columns), (out.rows, out.columns), "shape of a sum of rows");
+        for (index, sums) in out.values.chunks_mut(PANEL).enumerate() {
+            let (panel, width) = self.panel(index);
+            sums.fill(0.0);
+            for row in panel.chunks(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+        }
+    }
+
     /// Writes the transpose.
     pub fn transpose_into(&self, out: &mut Self) {
         assert_eq!((self.rows, self.columns), (out.columns, out.rows), "shape of a transpose");

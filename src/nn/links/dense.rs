@@ -1,8 +1,11 @@
 //! A dense layer, with or without a ReLU behind it: y = max(0, W·x + b).
 
+use candle_core::Tensor;
+
 use crate::nn::init::Distribution;
-use crate::nn::kernels::Path;
-use crate::nn::links::{Evaluate, Link, Tensor};
+use crate::nn::kernels::{Finish, Matrix, Path, Product, View};
+use crate::nn::links::variable::{Layout, Variable};
+use crate::nn::links::{Backward, Evaluate, InputGradient, Link, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
 /// A dense layer.
@@ -25,39 +28,95 @@ impl Link for Dense {
         self.outputs
     }
 
-    fn tensors(&self) -> Vec<Tensor> {
+    fn rectifies(&self) -> bool {
+        self.relu
+    }
+
+    fn tensors(&self) -> Vec<TensorSpec> {
         let distribution = Distribution::fan_in(self.inputs);
         vec![
-            Tensor { name: "weight", shape: vec![self.outputs, self.inputs], distribution },
-            Tensor { name: "bias", shape: vec![self.outputs], distribution },
+            TensorSpec { name: "weight", shape: vec![self.outputs, self.inputs], distribution },
+            TensorSpec { name: "bias", shape: vec![self.outputs], distribution },
         ]
     }
 
-    fn evaluator(&self, values: &[&Parameter], _path: Path) -> Box<dyn Evaluate> {
-        Box::new(Packed {
-            link: self.clone(),
-            weight: values[0].values.clone(),
-            bias: values[1].values.clone(),
-        })
+    fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate> {
+        let weight = Layout::Transposed.pack(values[0]);
+        let bias = Layout::Row.pack(values[1]);
+        Box::new(Evaluator { weight, bias, relu: self.relu, path })
+    }
+
+    fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train> {
+        let variables = [Variable::new(values[0], Layout::Transposed), Variable::new(values[1], Layout::Row)];
+        let transposed = Matrix::zeros(self.outputs, self.inputs);
+        Box::new(Trainer { variables, transposed, relu: self.relu, path })
+    }
+
+    fn reference(&self, values: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor> {
+        let output = input.matmul(&values[0].t()?)?.broadcast_add(values[1])?;
+        if self.relu { output.relu() } else { Ok(output) }
     }
 }
 
-struct Packed {
-    link: Dense,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+struct Evaluator {
+    weight: Matrix,
+    bias: Matrix,
+    relu: bool,
+    path: Path,
 }
 
-impl Evaluate for Packed {
-    fn forward(&self, input: &[f32], rows: usize, output: &mut [f32]) {
-        let Dense { inputs, outputs, relu } = self.link;
-        for row in 0..rows {
-            let x = &input[row * inputs..][..inputs];
-            for out in 0..outputs {
-                let weights = &self.weight[out * inputs..][..inputs];
-                let sum = weights.iter().zip(x).fold(self.bias[out], |sum, (w, x)| sum + w * x);
-                output[row * outputs + out] = if relu { sum.max(0.0) } else { sum };
+impl Evaluate for Evaluator {
+    fn forward(&self, input: &[f32], _rows: usize, output: &mut [f32]) {
+        let left = View::rows(input, self.weight.rows());
+        let finish = Finish::Bias { bias: &self.bias, relu: self.relu };
+        Product { left, transposed: false, right: &self.weight, finish, path: self.path }.into_rows(output);
+    }
+}
+
+struct Trainer {
+    /// Weight and bias.
+    variables: [Variable; 2],
+    /// Out×in: the weight as the right operand of the backward product.
+    transposed: Matrix,
+    relu: bool,
+    path: Path,
+}
+
+impl Train for Trainer {
+    fn forward(&self, input: View, output: &mut Matrix) {
+        let [weight, bias] = &self.variables;
+        let finish = Finish::Bias { bias: &bias.value, relu: self.relu };
+        Product { left: input, transposed: false, right: &weight.value, finish, path: self.path }
+            .into_panels(output);
+    }
+
+    /// With Z = X·W + b: dW = Xᵀ·dZ, db = column sums of dZ, dX = dZ·Wᵀ.
+    fn backward(&mut self, pass: Backward) {
+        let Backward { input, output_gradient, input_gradient } = pass;
+        let Self { variables: [weight, bias], transposed, path, .. } = self;
+        let path = *path;
+        let of_variables = || {
+            let finish = Finish::Store;
+            Product { left: input, transposed: true, right: output_gradient, finish, path }
+                .into_panels(&mut weight.gradient);
+            output_gradient.sum_rows_into(&mut bias.gradient);
+        };
+        let of_input = || {
+            if let Some(InputGradient { out, rectified }) = input_gradient {
+                weight.value.transpose_into(transposed);
+                let finish = rectified.map_or(Finish::Store, Finish::Mask);
+                Product { left: output_gradient.view(), transposed: false, right: transposed, finish, path }
+                    .into_panels(out);
             }
-        }
+        };
+        rayon::join(of_input, of_variables);
+    }
+
+    fn variables(&self) -> &[Variable] {
+        &self.variables
+    }
+
+    fn variables_mut(&mut self) -> &mut [Variable] {
+        &mut self.variables
     }
 }

@@ -5,6 +5,8 @@
 //! name is the prefix of its tensors' names, so a reset is "overwrite the tensors under a prefix".
 
 pub mod autograd;
+pub mod evaluate;
+pub mod examples;
 pub mod init;
 pub mod kernels;
 pub mod learner;

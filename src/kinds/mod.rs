@@ -1,5 +1,14 @@
 //! The kinds of work, one file each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
 
+pub mod checkpoint;
+pub mod distance;
+pub mod download;
+pub mod evaluate;
+#[cfg(test)]
+mod fixture;
+pub mod parameters;
+pub mod reset;
+
 use crate::stage::{ArtifactType, Kind};
 
 /// The published files of a dataset, verified.
@@ -20,4 +29,10 @@ pub const FIGURE: ArtifactType = ArtifactType("figure");
 pub const COMPARISON: ArtifactType = ArtifactType("comparison");
 
 /// The one registration: a new kind is a file beside this one and a line here.
-pub static KINDS: &[Kind] = &[];
+pub static KINDS: &[Kind] = &[
+    Kind::of::<download::Download>(),
+    Kind::of::<checkpoint::Checkpoint>(),
+    Kind::of::<reset::Reset>(),
+    Kind::of::<evaluate::Evaluate>(),
+    Kind::of::<distance::Distances>(),
+];

@@ -5,6 +5,7 @@
 //! name is the prefix of its tensors' names, so a reset is "overwrite the tensors under a prefix".
 
 pub mod autograd;
+pub mod distance;
 pub mod evaluate;
 pub mod examples;
 pub mod init;
@@ -12,9 +13,12 @@ pub mod kernels;
 pub mod learner;
 pub mod links;
 pub mod loss;
+pub mod metric;
 pub mod network;
 pub mod optimizer;
 pub mod params;
+pub mod probe;
+pub mod reset;
 pub mod run;
 pub mod schedule;
 pub mod tensors;

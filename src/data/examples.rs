@@ -1,0 +1,285 @@
+//! Labelled examples in memory: bytes as published, standardised on the way out.
+
+use std::io::Read;
+use std::ops::Range;
+
+use flate2::read::GzDecoder;
+use serde::{Deserialize, Serialize};
+
+use crate::base::files::{Files, NoSuchFile};
+use crate::base::fsx::{self, FileError};
+use crate::data::catalogue::{Dataset, Format, Role};
+use crate::data::idx::{self, IdxError};
+
+/// The file of a DATASET artifact that says what the others are: a [`Dataset`].
+pub const DESCRIPTION: &str = "dataset.json";
+
+/// Which examples.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Those that the network is trained on.
+    Train,
+    /// Those that it never sees.
+    Test,
+}
+
+impl Split {
+    /// The word in files and tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Why examples could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The artifact lacks a file.
+    #[error(transparent)]
+    Missing(#[from] NoSuchFile),
+    /// The disk.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The description is not one.
+    #[error("'{DESCRIPTION}' does not describe a dataset: {0}")]
+    Description(#[from] serde_json::Error),
+    /// The description does not name a file of this role.
+    #[error("the dataset '{dataset}' has no file for {role:?}")]
+    Role {
+        /// Which dataset.
+        dataset: String,
+        /// What it lacks.
+        role: Role,
+    },
+    /// Truncated or damaged compression.
+    #[error("'{name}' is not a whole gzip file: {source}")]
+    Gzip {
+        /// Which file.
+        name: String,
+        /// What the decoder said.
+        source: std::io::Error,
+    },
+    /// Not the encoding that was expected.
+    #[error("'{name}' is not the expected IDX file: {source}")]
+    Idx {
+        /// Which file.
+        name: String,
+        /// What is wrong with it.
+        source: IdxError,
+    },
+    /// Images and labels do not belong together.
+    #[error("there are {images} {} images but {labels} labels", split.as_str())]
+    Count {
+        /// Of which split.
+        split: Split,
+        /// How many images.
+        images: usize,
+        /// How many labels.
+        labels: usize,
+    },
+}
+
+/// Labelled examples.
+pub struct Examples {
+    /// Channels, height, width of one example.
+    pub shape: [usize; 3],
+    /// Labels are below this.
+    pub classes: usize,
+    /// n × C·H·W bytes, channel by channel within an example.
+    pub pixels: Vec<u8>,
+    /// n classes.
+    pub labels: Vec<u8>,
+    /// Per channel: byte → standardised value.
+    standard: Vec<[f32; 256]>,
+}
+
+impl Examples {
+    /// Joins pixels (n × C·H·W) and labels (n), to be standardised as the dataset says.
+    ///
+    /// # Panics
+    /// If there are not C·H·W pixels for each label.
+    pub fn new(dataset: &Dataset, pixels: Vec<u8>, labels: Vec<u8>) -> Self {
+        let (shape, classes) = (dataset.shape, dataset.classes);
+        assert_eq!(pixels.len(), labels.len() * shape.iter().product::<usize>(), "pixels per label");
+        let standard = dataset.mean.iter().zip(&dataset.std).map(|(mean, std)| table(*mean, *std)).collect();
+        Self { shape, classes, pixels, labels, standard }
+    }
+
+    /// How many examples there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Numbers per example: C·H·W.
+    pub fn features(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Writes the standardised rows of these examples, (byte / 255 − mean) / std, into `out` (indices × C·H·W).
+    pub fn fill(&self, indices: &[u32], out: &mut [f32]) {
+        assert_eq!(out.len(), indices.len() * self.features(), "one row per index");
+        for (index, row) in indices.iter().zip(out.chunks_exact_mut(self.features())) {
+            self.row(*index as usize, row);
+        }
+    }
+
+    /// Writes the standardised rows of consecutive examples into `out` (range × C·H·W).
+    pub fn rows(&self, range: Range<usize>, out: &mut [f32]) {
+        assert_eq!(out.len(), range.len() * self.features(), "one row per example");
+        for (index, row) in range.zip(out.chunks_exact_mut(self.features())) {
+            self.row(index, row);
+        }
+    }
+
+    fn row(&self, index: usize, out: &mut [f32]) {
+        let [_, height, width] = self.shape;
+        let pixels = &self.pixels[index * self.features()..][..self.features()];
+        let planes = pixels.chunks_exact(height * width).zip(out.chunks_exact_mut(height * width));
+        for ((pixels, out), table) in planes.zip(&self.standard) {
+            for (value, pixel) in out.iter_mut().zip(pixels) {
+                *value = table[usize::from(*pixel)];
+            }
+        }
+    }
+}
+
+/// Computed in f64, so that the one rounding to f32 is the last step.
+fn table(mean: f64, std: f64) -> [f32; 256] {
+    std::array::from_fn(|byte| ((byte as f64 / 255.0 - mean) / std) as f32)
+}
+
+/// Reads a DATASET artifact: the published files, and [`DESCRIPTION`].
+pub fn load(files: &Files, split: Split) -> Result<Examples, DataError> {
+    let dataset: Dataset = serde_json::from_slice(&fsx::read(files.path(DESCRIPTION)?)?)?;
+    let (images, labels) = match split {
+        Split::Train => (Role::TrainImages, Role::TrainLabels),
+        Split::Test => (Role::TestImages, Role::TestLabels),
+    };
+    let (pixels, labels) = match dataset.format {
+        Format::Idx => {
+            let [_, height, width] = dataset.shape;
+            let decode = |bytes| idx::images(bytes, [height, width]);
+            let pixels = read_idx(files, &dataset, images, decode)?;
+            (pixels, read_idx(files, &dataset, labels, |bytes| idx::labels(bytes, dataset.classes))?)
+        }
+    };
+    let count = pixels.len() / dataset.shape.iter().product::<usize>();
+    if count != labels.len() {
+        return Err(DataError::Count { split, images: count, labels: labels.len() });
+    }
+    Ok(Examples::new(&dataset, pixels, labels))
+}
+
+fn read_idx(
+    files: &Files,
+    dataset: &Dataset,
+    role: Role,
+    decode: impl Fn(Vec<u8>) -> Result<Vec<u8>, IdxError>,
+) -> Result<Vec<u8>, DataError> {
+    let file = dataset.file(role).ok_or_else(|| DataError::Role { dataset: dataset.name.clone(), role })?;
+    let name = || file.name.clone();
+    let mut bytes = Vec::new();
+    GzDecoder::new(fsx::open(files.path(&file.name)?)?)
+        .read_to_end(&mut bytes)
+        .map_err(|source| DataError::Gzip { name: name(), source })?;
+    decode(bytes).map_err(|source| DataError::Idx { name: name(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::*;
+    use crate::data::catalogue;
+
+    /// The tracked files of MNIST, with the description that `download` would write beside them.
+    fn mnist(scratch: &Path) -> Files {
+        let dataset = catalogue::find("mnist").unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets/mnist");
+        let mut files: std::collections::BTreeMap<_, _> =
+            dataset.files.iter().map(|file| (file.name.clone(), folder.join(&file.name))).collect();
+        let description = scratch.join(DESCRIPTION);
+        fsx::write_atomic(&description, &serde_json::to_vec(dataset).unwrap()).unwrap();
+        files.insert(DESCRIPTION.to_owned(), description);
+        Files(files)
+    }
+
+    fn gzip(path: &Path, bytes: &[u8]) {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        fsx::write_atomic(path, &encoder.finish().unwrap()).unwrap();
+    }
+
+    /// Sums of integers, so the only roundings are the last ones.
+    #[test]
+    fn mean_and_std_are_those_of_the_training_pixels() {
+        let scratch = tempfile::tempdir().unwrap();
+        let train = load(&mnist(scratch.path()), Split::Train).unwrap();
+        assert_eq!((train.len(), train.features(), train.classes), (60_000, 784, 10));
+        let n = train.pixels.len() as i128;
+        let (sum, squares) = train.pixels.iter().fold((0_i128, 0_i128), |(sum, squares), pixel| {
+            (sum + i128::from(*pixel), squares + i128::from(*pixel).pow(2))
+        });
+        let mean = sum as f64 / (n * 255) as f64;
+        let std = ((n * squares - sum * sum) as f64).sqrt() / (n * 255) as f64;
+        let mnist = catalogue::find("mnist").unwrap();
+        assert_eq!(mnist.mean, [mean]);
+        assert!((mnist.std[0] / std - 1.0).abs() < 4.0 * f64::EPSILON, "{std}");
+    }
+
+    /// The first labels and the class counts are published facts.
+    #[test]
+    fn the_test_split_is_the_published_one() {
+        let scratch = tempfile::tempdir().unwrap();
+        let test = load(&mnist(scratch.path()), Split::Test).unwrap();
+        assert_eq!(test.labels[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
+        let mut counts = [0; 10];
+        test.labels.iter().for_each(|label| counts[usize::from(*label)] += 1);
+        assert_eq!(counts, [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]);
+    }
+
+    #[test]
+    fn rows_are_standardised_per_channel() {
+        let mut dataset = catalogue::find("mnist").unwrap().clone();
+        (dataset.shape, dataset.mean, dataset.std) = ([2, 1, 2], vec![0.0, 0.5], vec![1.0, 0.25]);
+        let examples = Examples::new(&dataset, vec![0, 255, 0, 255, 51, 0, 255, 0], vec![3, 1]);
+        let mut rows = [9.0; 8];
+        examples.fill(&[1, 0], &mut rows);
+        assert_eq!(rows, [0.2, 0.0, 2.0, -2.0, 0.0, 1.0, -2.0, 2.0]);
+        let mut row = [9.0; 4];
+        examples.rows(0..1, &mut row);
+        assert_eq!(row, rows[4..]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut files = mnist(scratch.path());
+        let name = "t10k-images-idx3-ubyte.gz";
+        let whole = fsx::read(files.path(name).unwrap()).unwrap();
+        let damaged = scratch.path().join("damaged");
+        files.0.insert(name.to_owned(), damaged.clone());
+        let message = |files: &Files| load(files, Split::Test).err().unwrap().to_string();
+
+        fsx::write_atomic(&damaged, &whole[..whole.len() / 2]).unwrap();
+        assert!(message(&files).starts_with(&format!("'{name}' is not a whole gzip file")));
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        fsx::write_atomic(&damaged, &flipped).unwrap();
+        assert!(message(&files).starts_with(&format!("'{name}' is not")));
+
+        gzip(&damaged, &[&[0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28][..], &[0; 784]].concat());
+        assert_eq!(message(&files), "there are 1 test images but 10000 labels");
+        files.0.remove(name);
+        assert!(message(&files).starts_with(&format!("there is no file '{name}' among dataset.json,")));
+    }
+}

@@ -1,0 +1,233 @@
+//! `reset`: which layers of a run to reset to what. A list; no tensors.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::kinds::{PATCHES, RUN, parameters};
+use crate::nn::reset::{self, Group, Patches, Row, Source};
+use crate::nn::run::{Run, RunError};
+use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
+
+/// Parameters of `reset`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reset {
+    /// Which layers.
+    layers: Layers,
+    /// Whether to reset the complement of each joint set too.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    complement: bool,
+    /// Checkpoints to re-initialize to.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    reinit: Reinit,
+    /// Fresh draws.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    rerand: Option<Rerand>,
+    /// Whether to reset all layers at once too: the learning curve.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    full_model: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected 'each', or a list of layers and of lists of layers")]
+enum Layers {
+    Word(Each),
+    Groups(Vec<Group>),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Each {
+    Each,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected 'all', 'none' or a list of epochs")]
+enum Reinit {
+    Word(AllOrNone),
+    Epochs(BTreeSet<u32>),
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AllOrNone {
+    All,
+    None,
+}
+
+impl Default for Reinit {
+    fn default() -> Self {
+        Self::Word(AllOrNone::None)
+    }
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rerand {
+    /// How many, of each row.
+    draws: u32,
+    /// Another seed gives other draws.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    seed: u64,
+}
+
+impl Reset {
+    /// What to reset to, in the order of a table's columns.
+    fn sources(&self, run: &Run) -> Result<Vec<Source>, RunError> {
+        let present = &run.description.checkpoints;
+        let epochs: Vec<u32> = match &self.reinit {
+            Reinit::Word(AllOrNone::None) => Vec::new(),
+            Reinit::Word(AllOrNone::All) => present.clone(),
+            Reinit::Epochs(epochs) => epochs.iter().copied().collect(),
+        };
+        if let Some(epoch) = epochs.iter().copied().find(|epoch| !present.contains(epoch)) {
+            return Err(RunError::NoCheckpoint { epoch, present: present.clone() });
+        }
+        let draws = 0..self.rerand.as_ref().map_or(0, |rerand| rerand.draws);
+        let draws = draws.map(|draw| Source::Rerand { draw });
+        Ok(draws.chain(epochs.into_iter().map(|epoch| Source::Reinit { epoch })).collect())
+    }
+}
+
+impl Stage for Reset {
+    const KIND: &'static str = "reset";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "list which layers of a run to reset, and to what";
+    const SLOTS: &'static [Slot] = &[Slot::one("run", RUN)];
+    const OUTPUT: ArtifactType = PATCHES;
+
+    fn check(&self) -> Result<(), ParameterError> {
+        let is_empty = |group: &Group| matches!(group, Group::Joint(layers) if layers.is_empty());
+        let error = match self {
+            Self { layers: Layers::Groups(groups), .. }
+                if groups.is_empty() || groups.iter().any(is_empty) =>
+            {
+                ("layers", "a list of layers is empty", "name a layer, or write 'each'")
+            }
+            Self { reinit: Reinit::Epochs(epochs), .. } if epochs.is_empty() => {
+                ("reinit", "the list of epochs is empty", "name an epoch, or write 'all' or 'none'")
+            }
+            Self { rerand: Some(Rerand { draws: 0, .. }), .. } => {
+                ("rerand.draws", "there are 0 draws", "ask for one at least, or leave 'rerand' out")
+            }
+            Self { reinit, rerand: None, .. } if parameters::is_default(reinit) => {
+                ("", "there is nothing to reset to", "give 'reinit', 'rerand' or both")
+            }
+            _ => return Ok(()),
+        };
+        Err(ParameterError::new(error.0, error.1, error.2))
+    }
+
+    fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
+        let run = Run::open(&inputs.one("run").files).map_err(parameters::run_error)?;
+        let chain = reset::chain(&run);
+        let groups = match &self.layers {
+            Layers::Word(Each::Each) => &chain.iter().cloned().map(Group::One).collect(),
+            Layers::Groups(groups) => groups,
+        };
+        let mut rows = reset::rows(&chain, groups, self.complement).map_err(parameters::reset_error)?;
+        if self.full_model {
+            rows.push(Row::full_model(&chain));
+        }
+        let sources = self.sources(&run).map_err(parameters::run_error)?;
+        let seed = self.rerand.as_ref().map_or(0, |rerand| rerand.seed);
+        Ok(Patches::new(&run, seed, &rows, &sources).write(context.out)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::kinds::fixture::{Bench, complaint};
+    use crate::stage::{Kind, ParseError};
+
+    static KIND: Kind = Kind::of::<Reset>();
+
+    /// `layer source epoch-or-draw` of each patch.
+    fn list(parameters: &Value) -> Vec<String> {
+        let bench = Bench::new();
+        let run = bench.run(0);
+        let output = bench.stage("out", &KIND, parameters, &[("run", &run)]).unwrap();
+        let patches = Patches::open(&output.files, &Run::open(&run.files).unwrap()).unwrap();
+        let line = |patch: &reset::Patch| format!("{} {}", patch.layer, patch.source.columns().concat());
+        patches.patches.iter().map(line).collect()
+    }
+
+    #[test]
+    fn each_layer_draws_first_then_epochs() {
+        let parameters =
+            json!({"layers": "each", "reinit": [12, 0], "rerand": {"draws": 2}, "full_model": true});
+        let sources = ["rerand0", "rerand1", "reinit0", "reinit12"];
+        let rows = ["layer1", "layer2", "layer3", "fullmodel"];
+        let expected: Vec<_> =
+            rows.iter().flat_map(|row| sources.map(|source| format!("{row} {source}"))).collect();
+        assert_eq!(list(&parameters), expected);
+    }
+
+    #[test]
+    fn all_is_every_checkpoint_of_the_run() {
+        let parameters = json!({"layers": [["layer3", "layer2"]], "complement": true, "reinit": "all"});
+        let epochs = [0, 1, 3, 4, 12];
+        let expected: Vec<_> = ["layer2+layer3", "layer1"]
+            .iter()
+            .flat_map(|row| epochs.map(|epoch| format!("{row} reinit{epoch}")))
+            .collect();
+        assert_eq!(list(&parameters), expected);
+    }
+
+    #[test]
+    fn what_is_not_in_the_run_is_named() {
+        let bench = Bench::new();
+        let run = bench.run(0);
+        let fails = |parameters| complaint(bench.stage("out", &KIND, &parameters, &[("run", &run)]));
+        let (message, hint) = fails(json!({"layers": ["layer4"], "reinit": "all"}));
+        assert_eq!(message, "the network has no layer 'layer4'");
+        assert!(hint.starts_with("did you mean 'layer"), "{hint}");
+        let (message, _) = fails(json!({"layers": "each", "reinit": [0, 2]}));
+        assert_eq!(message, "the run has no checkpoint of epoch 2, only of 0, 1, 3, 4, 12");
+    }
+
+    #[test]
+    fn senseless_parameters_are_refused() {
+        for (parameters, path) in [
+            (json!({"layers": "each"}), ""),
+            (json!({"layers": "each", "reinit": "none"}), ""),
+            (json!({"layers": "each", "reinit": []}), "reinit"),
+            (json!({"layers": "each", "rerand": {"draws": 0}}), "rerand.draws"),
+            (json!({"layers": [], "reinit": "all"}), "layers"),
+            (json!({"layers": ["layer1", []], "reinit": "all"}), "layers"),
+        ] {
+            let Err(ParseError::Value(error)) = KIND.parse(&parameters) else { panic!("{parameters}") };
+            assert_eq!(error.path, path, "{parameters}");
+        }
+        for (parameters, path, message) in [
+            (json!({"layers": "every", "reinit": "all"}), "layers", "expected 'each', or a list of layers"),
+            (
+                json!({"layers": "each", "reinit": "some"}),
+                "reinit",
+                "expected 'all', 'none' or a list of epochs",
+            ),
+        ] {
+            let Err(ParseError::Shape { path: found, message: said }) = KIND.parse(&parameters) else {
+                panic!()
+            };
+            assert_eq!(found, path);
+            assert!(said.starts_with(message), "{said}");
+        }
+    }
+
+    #[test]
+    fn defaults_and_spelling_leave_the_key_alone() {
+        let canonical = |parameters| KIND.parse(&parameters).unwrap().parameters();
+        let short = canonical(json!({"layers": "each", "rerand": {"draws": 1}}));
+        assert_eq!(short, json!({"layers": "each", "rerand": {"draws": 1}}));
+        let long = json!({"layers": "each", "complement": false, "reinit": "none",
+            "rerand": {"draws": 1, "seed": 0}, "full_model": false});
+        assert_eq!(canonical(long), short);
+        let epochs = canonical(json!({"layers": ["layer1"], "reinit": [3, 1, 3]}));
+        assert_eq!(epochs, json!({"layers": ["layer1"], "reinit": [1, 3]}));
+    }
+}

@@ -1,0 +1,379 @@
+//! Probes: what a reset does to the network's predictions.
+//!
+//! All patches of one host are evaluated together, a chunk of examples at a time. The host's activations are computed
+//! once per chunk, each patch starts at the input of its lowest changed layer, and patches of one source that begin alike
+//! (a layer alone, a joint set with it, the full model) share that beginning. The host is never written to: a patch is a
+//! choice of packed layers, so there is nothing to undo.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use crate::nn::metric::Metric;
+use crate::nn::network::{Network, Prepared};
+use crate::nn::params::Params;
+use crate::nn::reset::{self, Patch, Source};
+use crate::nn::run::RunError;
+
+/// Examples that are evaluated together. Sums are made per chunk, so it has a say in the last bits of a loss.
+const CHUNK: usize = 500;
+
+/// Packed numbers that are held at once, beside the host's: 2²⁷ are 512 MB.
+const HELD: usize = 1 << 27;
+
+/// What the probes of one host have in common.
+pub struct Probes<'a> {
+    /// The chain.
+    pub network: &'a Network,
+    /// The final model.
+    pub host: &'a Params,
+    /// Class of each example.
+    pub labels: &'a [u8],
+    /// Writes the standardised rows of these examples.
+    pub rows: &'a (dyn Fn(Range<usize>, &mut [f32]) + Sync),
+    /// What to measure.
+    pub metrics: &'a [Metric],
+    /// Where chunks are evaluated side by side; the result does not depend on it.
+    pub pool: &'a rayon::ThreadPool,
+    /// Set when the user wants to stop.
+    pub cancelled: &'a AtomicBool,
+    /// Is told how many probes are done.
+    pub progress: &'a (dyn Fn(usize) + Sync),
+}
+
+/// Why there are no results.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The user wanted to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// A checkpoint could not be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Packed layers that replace the host's.
+type Packed = BTreeMap<(usize, Source), Prepared>;
+
+/// A patched chain from its lowest changed layer on.
+struct Plan<'a> {
+    start: usize,
+    chain: Vec<&'a Prepared>,
+}
+
+impl Plan<'_> {
+    /// How many layers, from the start on, are those of another plan and so give the same. A packed layer has one place in
+    /// the chain, so plans that start elsewhere share none.
+    fn shared(&self, other: &Self) -> usize {
+        self.chain.iter().zip(&other.chain).take_while(|(a, b)| std::ptr::eq(**a, **b)).count()
+    }
+}
+
+/// Memory that a thread works in, from chunk to chunk.
+#[derive(Default)]
+struct Scratch {
+    /// The host's input of each layer.
+    inputs: Vec<Vec<f32>>,
+    /// The latest patch's output of each layer from its start on.
+    outputs: Vec<Vec<f32>>,
+}
+
+impl Probes<'_> {
+    /// Evaluates all patches: for each, the metrics in the order in which they were asked for.
+    ///
+    /// `values` gives the parameters of a source; it is asked once for each.
+    pub fn evaluate(
+        &self,
+        patches: &[Patch],
+        values: impl Fn(Source) -> Result<Params, RunError>,
+    ) -> Result<Vec<Vec<f64>>, ProbeError> {
+        let host: Vec<_> = (0..self.depth()).map(|layer| self.network.prepare(layer, self.host)).collect();
+        let mut results = vec![Vec::new(); patches.len()];
+        let mut done = 0;
+        for group in self.groups(patches) {
+            let packed = self.pack(&group, patches, &values)?;
+            let indices: Vec<_> = group.into_iter().flat_map(|(_, indices)| indices).collect();
+            let plans = indices.iter().map(|index| self.plan(&patches[*index], &host, &packed));
+            let means = self.means(&host, &plans.collect::<Vec<_>>(), done)?;
+            done += indices.len();
+            for (index, means) in indices.into_iter().zip(means) {
+                results[index] = means;
+            }
+        }
+        Ok(results)
+    }
+
+    fn depth(&self) -> usize {
+        self.network.layers().len()
+    }
+
+    /// Indices of a patch's layers, ascending.
+    fn places(&self, patch: &Patch) -> Vec<usize> {
+        let layers = self.network.layers().iter().enumerate();
+        layers.filter(|(_, layer)| patch.layers.contains(&layer.name)).map(|(index, _)| index).collect()
+    }
+
+    /// Sources and their patches, in groups that need little more than [`HELD`] packed numbers.
+    fn groups(&self, patches: &[Patch]) -> Vec<Vec<(Source, Vec<usize>)>> {
+        let size = |layer: usize| {
+            let tensors = self.host.of_layer(&self.network.layers()[layer].name);
+            tensors.map(|tensor| tensor.values.len()).sum::<usize>()
+        };
+        let (mut groups, mut held) = (Vec::new(), HELD);
+        for (source, mut indices) in reset::by_source(patches) {
+            indices.sort_by_cached_key(|index| self.unchanged(&patches[*index]));
+            if held >= HELD {
+                groups.push(Vec::new());
+                held = 0;
+            }
+            held += self.changed(&indices, patches).into_iter().map(size).sum::<usize>();
+            groups.last_mut().expect("one was pushed").push((source, indices));
+        }
+        groups
+    }
+
+    /// For each layer, whether a patch leaves it alone: in the order of these, patches that begin alike are neighbours.
+    fn unchanged(&self, patch: &Patch) -> Vec<bool> {
+        let places = self.places(patch);
+        (0..self.depth()).map(|layer| !places.contains(&layer)).collect()
+    }
+
+    /// Layers that any of these patches changes.
+    fn changed(&self, indices: &[usize], patches: &[Patch]) -> BTreeSet<usize> {
+        indices.iter().flat_map(|index| self.places(&patches[*index])).collect()
+    }
+
+    /// Packs each changed layer once per source.
+    fn pack(
+        &self,
+        group: &[(Source, Vec<usize>)],
+        patches: &[Patch],
+        values: impl Fn(Source) -> Result<Params, RunError>,
+    ) -> Result<Packed, ProbeError> {
+        let mut packed = Packed::new();
+        for (source, indices) in group {
+            self.check_cancelled()?;
+            let params = values(*source)?;
+            for layer in self.changed(indices, patches) {
+                packed.insert((layer, *source), self.network.prepare(layer, &params));
+            }
+        }
+        Ok(packed)
+    }
+
+    fn plan<'p>(&self, patch: &Patch, host: &'p [Prepared], packed: &'p Packed) -> Plan<'p> {
+        let changed = self.places(patch);
+        let start = changed.first().copied().unwrap_or(0);
+        let layer = |layer| {
+            let is_changed = changed.contains(&layer);
+            if is_changed { &packed[&(layer, patch.source)] } else { &host[layer] }
+        };
+        Plan { start, chain: (start..self.depth()).map(layer).collect() }
+    }
+
+    /// Runs the plans over all examples; sums chunks in their order, whichever thread had them.
+    fn means(&self, host: &[Prepared], plans: &[Plan], before: usize) -> Result<Vec<Vec<f64>>, ProbeError> {
+        let chunks: Vec<_> = (0..self.labels.len()).step_by(CHUNK).collect();
+        let finished = AtomicUsize::new(0);
+        let sums: Option<Vec<_>> = self.pool.install(|| {
+            let chunk = |scratch: &mut Scratch, start: &usize| {
+                let sums = self.chunk(*start, host, plans, scratch)?;
+                let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
+                (self.progress)(before + plans.len() * finished / chunks.len());
+                Some(sums)
+            };
+            chunks.par_iter().map_init(Scratch::default, chunk).collect()
+        });
+        let mut totals = vec![0.0; plans.len() * self.metrics.len()];
+        for sums in sums.ok_or(ProbeError::Cancelled)? {
+            totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
+        }
+        let means = totals.iter().map(|total| total / self.labels.len() as f64).collect::<Vec<_>>();
+        Ok(means.chunks_exact(self.metrics.len()).map(<[f64]>::to_vec).collect())
+    }
+
+    /// Sums of the metrics over one chunk, plan by plan; `None` if the user wants to stop.
+    fn chunk(
+        &self,
+        start: usize,
+        host: &[Prepared],
+        plans: &[Plan],
+        scratch: &mut Scratch,
+    ) -> Option<Vec<f64>> {
+        let labels = &self.labels[start..self.labels.len().min(start + CHUNK)];
+        let rows = labels.len();
+        let Scratch { inputs, outputs } = scratch;
+        inputs.resize_with(self.depth(), Vec::new);
+        outputs.resize_with(self.depth(), Vec::new);
+        inputs[0].resize(rows * self.network.features(), 0.0);
+        (self.rows)(start..start + rows, &mut inputs[0]);
+        for layer in 0..plans.iter().map(|plan| plan.start).max().unwrap_or(0) {
+            let [input, output] = &mut inputs[layer..layer + 2] else { unreachable!("two layers") };
+            self.network.forward(layer, &host[layer], input, rows, output);
+        }
+        let mut sums = Vec::with_capacity(plans.len() * self.metrics.len());
+        let mut previous = None;
+        for plan in plans {
+            self.check_cancelled().ok()?;
+            let shared = previous.map_or(0, |previous| plan.shared(previous));
+            for (offset, prepared) in plan.chain.iter().enumerate().skip(shared) {
+                let layer = plan.start + offset;
+                let (below, output) = outputs.split_at_mut(layer);
+                let input = if offset == 0 { &inputs[layer] } else { &below[layer - 1] };
+                self.network.forward(layer, prepared, input, rows, &mut output[0]);
+            }
+            previous = Some(plan);
+            let logits = &outputs[self.depth() - 1];
+            sums.extend(self.metrics.iter().map(|metric| sum(*metric, logits, labels)));
+        }
+        Some(sums)
+    }
+
+    fn check_cancelled(&self) -> Result<(), ProbeError> {
+        if self.cancelled.load(Ordering::Relaxed) { Err(ProbeError::Cancelled) } else { Ok(()) }
+    }
+}
+
+fn sum(metric: Metric, logits: &[f32], labels: &[u8]) -> f64 {
+    let logits = logits.chunks_exact(logits.len() / labels.len());
+    logits.zip(labels).map(|(logits, label)| metric.of(logits, usize::from(*label))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::name::LayerName;
+    use crate::base::rng;
+    use crate::nn::reset::{Group, Row};
+    use crate::nn::zoo::{Arch, Fcn};
+
+    const ALL: [Metric; 2] = [Metric::Error, Metric::Loss];
+    const FEATURES: usize = 12;
+
+    /// Two chunks and a bit, in three classes.
+    fn data() -> (Vec<f32>, Vec<u8>) {
+        let mut numbers = rng::stream(0, &["data"]);
+        let pixels = (0..1_037 * FEATURES).map(|_| numbers.normal() as f32).collect();
+        (pixels, (0..1_037).map(|_| numbers.below(3) as u8).collect())
+    }
+
+    fn network() -> Network {
+        Arch::Fcn(Fcn { depth: 4, width: 9 }).network([1, 3, 4], 3)
+    }
+
+    /// Stands for the run: a draw is a draw, and so is each checkpoint.
+    fn values(source: Source) -> Params {
+        match source {
+            Source::Reinit { epoch } => network().draw(1, epoch),
+            Source::Rerand { draw } => network().draw(2, draw),
+        }
+    }
+
+    /// Every layer, joint sets with complements, the full model; draws and checkpoints.
+    fn patches() -> Vec<Patch> {
+        let chain: Vec<_> = network().layers().iter().map(|layer| layer.name.clone()).collect();
+        let mut groups: Vec<_> = chain.iter().cloned().map(Group::One).collect();
+        for places in [&[1_usize, 3][..], &[2, 3, 4], &[0, 4]] {
+            groups.push(Group::Joint(places.iter().map(|i| chain[*i].clone()).collect()));
+        }
+        let mut rows = reset::rows(&chain, &groups, true).unwrap();
+        rows.push(Row::full_model(&chain));
+        let sources = [
+            Source::Rerand { draw: 0 },
+            Source::Rerand { draw: 1 },
+            Source::Reinit { epoch: 0 },
+            Source::Reinit { epoch: 9 },
+        ];
+        let patch =
+            |row: &Row, source| Patch { layer: row.label.clone(), layers: row.layers.clone(), source };
+        rows.iter().flat_map(|row| sources.map(|source| patch(row, source))).collect()
+    }
+
+    fn evaluate(host: &Params, patches: &[Patch], threads: usize) -> Vec<Vec<f64>> {
+        let (pixels, labels) = data();
+        let (most, cancelled) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let probes = Probes {
+            network: &network(),
+            host,
+            labels: &labels,
+            rows: &|range, out| out.copy_from_slice(&pixels[range.start * FEATURES..range.end * FEATURES]),
+            metrics: &ALL,
+            pool: &rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap(),
+            cancelled: &cancelled,
+            progress: &|done| {
+                most.fetch_max(done, Ordering::Relaxed);
+            },
+        };
+        let results = probes.evaluate(patches, |source| Ok(values(source))).unwrap();
+        assert_eq!(most.into_inner(), patches.len());
+        results
+    }
+
+    /// The definition: copies the model, overwrites, and runs all of it.
+    fn naive(host: &Params, patch: &Patch) -> Vec<f64> {
+        let (network, (pixels, labels)) = (network(), data());
+        let mut model = host.clone();
+        patch.apply(&mut model, &values(patch.source));
+        let mut activations = pixels;
+        for layer in 0..network.layers().len() {
+            let mut output = Vec::new();
+            let prepared = network.prepare(layer, &model);
+            network.forward(layer, &prepared, &activations, labels.len(), &mut output);
+            activations = output;
+        }
+        let mean = |metric| {
+            let chunks = activations.chunks(CHUNK * 3).zip(labels.chunks(CHUNK));
+            chunks.map(|(logits, labels)| sum(metric, logits, labels)).fold(0.0, |a, b| a + b)
+                / labels.len() as f64
+        };
+        ALL.map(mean).to_vec()
+    }
+
+    #[test]
+    fn a_patched_chain_gives_the_bits_of_a_patched_copy() {
+        let host = network().init(0);
+        let before = host.clone();
+        let patches = patches();
+        assert_eq!(patches.len(), (5 + 6 + 1) * 4);
+        let results = evaluate(&host, &patches, 1);
+        assert_eq!(host, before);
+        for (patch, result) in patches.iter().zip(&results) {
+            assert_eq!(*result, naive(&host, patch), "{patch:?}");
+        }
+        let different: BTreeSet<_> = results.iter().map(|result| result[1].to_bits()).collect();
+        assert_eq!(different.len(), results.len(), "each patch has a loss of its own");
+        assert_eq!(results, evaluate(&host, &patches, 4));
+    }
+
+    #[test]
+    fn a_patch_with_the_hosts_own_values_changes_nothing() {
+        let full_model = patches().into_iter().find(|patch| patch.layers.len() == 5).unwrap();
+        let host = values(full_model.source);
+        let own = |layer: &str| Patch { layers: vec![LayerName::new(layer)], ..full_model.clone() };
+        let results = evaluate(&host, &[full_model.clone(), own("layer1"), own("layer4")], 2);
+        assert_eq!((&results[0], &results[0]), (&results[1], &results[2]));
+    }
+
+    #[test]
+    fn a_wish_to_stop_is_heard() {
+        let (pixels, labels) = data();
+        let cancelled = AtomicBool::new(false);
+        let probes = Probes {
+            network: &network(),
+            host: &network().init(0),
+            labels: &labels,
+            rows: &|range, out| {
+                out.copy_from_slice(&pixels[range.start * FEATURES..range.end * FEATURES]);
+                cancelled.store(true, Ordering::Relaxed);
+            },
+            metrics: &ALL,
+            pool: &rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap(),
+            cancelled: &cancelled,
+            progress: &|_| panic!("no chunk is finished"),
+        };
+        let result = probes.evaluate(&patches(), |source| Ok(values(source)));
+        assert!(matches!(result, Err(ProbeError::Cancelled)));
+    }
+}

@@ -1,0 +1,379 @@
+//! Resets: which layers of the final model are overwritten, and with what.
+//!
+//! A patch names layers and a source; it holds no tensors. Re-initialization to τ takes a layer's values of checkpoint τ,
+//! re-randomization a fresh draw from the distribution that initialised it (the study's section 2). The host is always the
+//! final model.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::files::{Files, NoSuchFile};
+use crate::base::fsx::{self, FileError};
+use crate::base::name::LayerName;
+use crate::base::rng;
+use crate::nn::params::Params;
+use crate::nn::run::{Run, RunError};
+
+/// The row in which every layer is reset.
+pub const FULL_MODEL: &str = "fullmodel";
+
+const VERSION: u32 = 1;
+const FILE: &str = "patches.json";
+
+/// Where the values come from that overwrite a layer. In the order of a table's columns.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// Re-randomization: a fresh draw.
+    Rerand {
+        /// Which one, from 0.
+        draw: u32,
+    },
+    /// Re-initialization: a checkpoint.
+    Reinit {
+        /// Its epoch τ; 0 is the initialisation.
+        epoch: u32,
+    },
+}
+
+impl Source {
+    /// The columns `source`, `epoch` and `draw` of a tidy table.
+    pub fn columns(self) -> [String; 3] {
+        match self {
+            Self::Rerand { draw } => ["rerand".to_owned(), String::new(), draw.to_string()],
+            Self::Reinit { epoch } => ["reinit".to_owned(), epoch.to_string(), String::new()],
+        }
+    }
+
+    /// The values that this source has for every layer of the run's network.
+    pub fn values(self, run: &Run, rerand_seed: u64) -> Result<Params, RunError> {
+        match self {
+            Self::Reinit { epoch } => run.params(epoch),
+            Self::Rerand { draw } => {
+                Ok(run.network().draw(draw_seed(run.description.seed, rerand_seed), draw))
+            }
+        }
+    }
+}
+
+/// Seed of the fresh draws: the run's own, unless others are asked for.
+fn draw_seed(seed: u64, rerand_seed: u64) -> u64 {
+    match rerand_seed {
+        0 => seed,
+        _ => rng::stream(seed, &["rerand seed", &rerand_seed.to_string()]).below(u64::MAX),
+    }
+}
+
+/// A reset of one or more layers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patch {
+    /// Head of the row: the layer, the layers of a joint set joined by `+`, or [`FULL_MODEL`].
+    pub layer: String,
+    /// The layers that are overwritten, in chain order; at least one.
+    pub layers: Vec<LayerName>,
+    /// What with.
+    pub source: Source,
+}
+
+impl Patch {
+    /// Overwrites the patch's layers in `model` with the source's values, and nothing else.
+    pub fn apply(&self, model: &mut Params, values: &Params) {
+        for layer in &self.layers {
+            model.replace_layer(layer, values);
+        }
+    }
+}
+
+/// `patches.json`: the resets of one run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Patches {
+    /// Version of the format.
+    version: u32,
+    /// Name of the run's architecture.
+    pub model: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Which family of fresh draws.
+    pub rerand_seed: u64,
+    /// The resets, in the order of a table's rows and columns.
+    pub patches: Vec<Patch>,
+}
+
+/// Why resets could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    /// The disk.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The artifact lacks `patches.json`.
+    #[error(transparent)]
+    NoSuchFile(#[from] NoSuchFile),
+    /// `patches.json` is something else.
+    #[error("'{FILE}' is not a list of resets: {0}")]
+    Format(#[from] serde_json::Error),
+    /// `patches.json` is of another version of this program.
+    #[error("'{FILE}' is of format {found}, and this program reads format {VERSION}")]
+    Version {
+        /// The format that it has.
+        found: u32,
+    },
+    /// The network has no such layer.
+    #[error("the network has no layer '{layer}'")]
+    UnknownLayer {
+        /// What was asked for.
+        layer: String,
+        /// Those that it has, in chain order.
+        present: Vec<String>,
+    },
+    /// The resets were made for another run.
+    #[error("the resets are of '{model}' with seed {seed}, the run is of '{run_model}' with seed {run_seed}")]
+    OtherRun {
+        /// Architecture that the resets are of.
+        model: String,
+        /// Seed of the run that they are of.
+        seed: u64,
+        /// Architecture of the run.
+        run_model: String,
+        /// Seed of the run.
+        run_seed: u64,
+    },
+}
+
+impl ResetError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownLayer { layer, present } => {
+                Some(crate::base::suggest::hint(layer, present.iter().map(String::as_str)))
+            }
+            Self::OtherRun { .. } => Some("connect both slots to stages of the same run".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Patches {
+    /// Lists the resets of a run: of each row, all sources.
+    pub fn new(run: &Run, rerand_seed: u64, rows: &[Row], sources: &[Source]) -> Self {
+        let patch = |row: &Row, source: &Source| Patch {
+            layer: row.label.clone(),
+            layers: row.layers.clone(),
+            source: *source,
+        };
+        let patches = rows.iter().flat_map(|row| sources.iter().map(move |source| patch(row, source)));
+        let (model, seed) = (run.description.arch.name(), run.description.seed);
+        Self { version: VERSION, model, seed, rerand_seed, patches: patches.collect() }
+    }
+
+    /// Writes `patches.json`.
+    pub fn write(&self, folder: &Path) -> Result<(), FileError> {
+        let mut text = serde_json::to_vec_pretty(self).expect("resets are plain data");
+        text.push(b'\n');
+        fsx::write_atomic(&folder.join(FILE), &text)
+    }
+
+    /// Reads the resets of a run, and checks that they are of this one.
+    pub fn open(files: &Files, run: &Run) -> Result<Self, ResetError> {
+        let patches: Self = serde_json::from_slice(&fsx::read(files.path(FILE)?)?)?;
+        if patches.version != VERSION {
+            return Err(ResetError::Version { found: patches.version });
+        }
+        let (run_model, run_seed) = (run.description.arch.name(), run.description.seed);
+        if (&patches.model, patches.seed) != (&run_model, run_seed) {
+            let Self { model, seed, .. } = patches;
+            return Err(ResetError::OtherRun { model, seed, run_model, run_seed });
+        }
+        let chain = chain(run);
+        for layer in patches.patches.iter().flat_map(|patch| &patch.layers) {
+            place(&chain, layer)?;
+        }
+        Ok(patches)
+    }
+}
+
+/// Indices of patches by their source, so that the values of one source are held at a time.
+pub fn by_source(patches: &[Patch]) -> BTreeMap<Source, Vec<usize>> {
+    let mut sources = BTreeMap::<_, Vec<_>>::new();
+    for (index, patch) in patches.iter().enumerate() {
+        sources.entry(patch.source).or_default().push(index);
+    }
+    sources
+}
+
+/// Names of a run's layers, in chain order.
+pub fn chain(run: &Run) -> Vec<LayerName> {
+    run.network().layers().iter().map(|layer| layer.name.clone()).collect()
+}
+
+fn place(chain: &[LayerName], layer: &LayerName) -> Result<usize, ResetError> {
+    chain.iter().position(|name| name == layer).ok_or_else(|| ResetError::UnknownLayer {
+        layer: layer.to_string(),
+        present: chain.iter().map(LayerName::to_string).collect(),
+    })
+}
+
+/// A row of a table: layers that are reset together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Row {
+    /// See [`Patch::layer`].
+    pub label: String,
+    /// See [`Patch::layers`].
+    pub layers: Vec<LayerName>,
+}
+
+impl Row {
+    /// Every layer at once.
+    pub fn full_model(chain: &[LayerName]) -> Self {
+        Self { label: FULL_MODEL.to_owned(), layers: chain.to_vec() }
+    }
+
+    fn of(layers: Vec<LayerName>) -> Self {
+        let label = layers.iter().map(LayerName::as_str).collect::<Vec<_>>().join("+");
+        Self { label, layers }
+    }
+}
+
+/// A layer alone, or a set of layers that are reset jointly.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a layer, or a list of names")]
+pub enum Group {
+    /// One layer.
+    One(LayerName),
+    /// A joint set.
+    Joint(Vec<LayerName>),
+}
+
+/// The rows of these groups: single layers in chain order, then each joint set, with its complement behind it if that
+/// is wanted and not empty. Equal rows are merged.
+pub fn rows(chain: &[LayerName], groups: &[Group], complement: bool) -> Result<Vec<Row>, ResetError> {
+    let (mut singles, mut joint) = (Vec::new(), Vec::new());
+    for group in groups {
+        match group {
+            Group::One(layer) => singles.push(place(chain, layer)?),
+            Group::Joint(layers) => {
+                let places = layers.iter().map(|layer| place(chain, layer)).collect::<Result<Vec<_>, _>>()?;
+                joint.push(members(chain, |i| places.contains(&i)));
+                if complement && joint.last().is_some_and(|row| row.layers.len() < chain.len()) {
+                    joint.push(members(chain, |i| !places.contains(&i)));
+                }
+            }
+        }
+    }
+    singles.sort_unstable();
+    let singles = singles.into_iter().map(|i| Row::of(vec![chain[i].clone()]));
+    let mut rows: Vec<Row> = Vec::new();
+    for row in singles.chain(joint) {
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+fn members(chain: &[LayerName], is_in: impl Fn(usize) -> bool) -> Row {
+    Row::of(chain.iter().enumerate().filter(|(i, _)| is_in(*i)).map(|(_, name)| name.clone()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::zoo::{Arch, Fcn};
+
+    fn name(text: &str) -> LayerName {
+        LayerName::new(text)
+    }
+
+    fn chain_of(depth: usize) -> Vec<LayerName> {
+        (1..=depth).map(|i| name(&format!("layer{i}"))).collect()
+    }
+
+    fn joint(names: &[&str]) -> Group {
+        Group::Joint(names.iter().map(|text| name(text)).collect())
+    }
+
+    fn labels(groups: &[Group], complement: bool) -> Vec<String> {
+        let rows = rows(&chain_of(4), groups, complement).unwrap();
+        rows.into_iter().map(|row| row.label).collect()
+    }
+
+    #[test]
+    fn rows_are_in_chain_order_and_joint_sets_behind() {
+        let groups = [
+            joint(&["layer4", "layer2"]),
+            Group::One(name("layer3")),
+            Group::One(name("layer1")),
+            Group::One(name("layer3")),
+        ];
+        assert_eq!(labels(&groups, false), ["layer1", "layer3", "layer2+layer4"]);
+        assert_eq!(labels(&groups, true), ["layer1", "layer3", "layer2+layer4", "layer1+layer3"]);
+    }
+
+    #[test]
+    fn complements_are_not_empty_and_not_repeated() {
+        let halves = [joint(&["layer1", "layer2"]), joint(&["layer3", "layer4"])];
+        assert_eq!(labels(&halves, true), ["layer1+layer2", "layer3+layer4"]);
+        assert_eq!(labels(&[joint(&["layer2"])], true), ["layer2", "layer1+layer3+layer4"]);
+        let all = [joint(&["layer1", "layer2", "layer3", "layer4"])];
+        assert_eq!(labels(&all, true), ["layer1+layer2+layer3+layer4"]);
+    }
+
+    #[test]
+    fn an_unknown_layer_gets_a_suggestion() {
+        let error = rows(&chain_of(4), &[joint(&["layer2", "layr1"])], false).unwrap_err();
+        assert_eq!(error.to_string(), "the network has no layer 'layr1'");
+        assert_eq!(error.hint().unwrap(), "did you mean 'layer1'?");
+        let error = rows(&chain_of(2), &[Group::One(name("head"))], false).unwrap_err();
+        assert_eq!(error.hint().unwrap(), "use one of 'layer1', 'layer2'");
+    }
+
+    #[test]
+    fn a_patch_overwrites_its_layers_only() {
+        let network = Arch::Fcn(Fcn { depth: 10, width: 3 }).network([1, 2, 2], 2);
+        let (host, values) = (network.draw(1, 7), network.init(1));
+        let layers = vec![name("layer1"), name("layer3")];
+        let patch = Patch { layer: String::new(), layers, source: Source::Reinit { epoch: 0 } };
+        let mut model = host.clone();
+        patch.apply(&mut model, &values);
+        for tensor in &model {
+            let changed = tensor.name.starts_with("layer1.") || tensor.name.starts_with("layer3.");
+            let expected = if changed { &values } else { &host };
+            assert_eq!(Some(tensor), expected.get(&tensor.name));
+            assert_ne!(values.get(&tensor.name), host.get(&tensor.name));
+        }
+    }
+
+    /// The first mistake of other implementations: a "fresh draw" that is θ⁰.
+    #[test]
+    fn fresh_draws_differ_from_the_initialisation_and_from_each_other() {
+        let network = Arch::Fcn(Fcn { depth: 1, width: 3 }).network([1, 2, 2], 2);
+        let mut seen = vec![network.init(5)];
+        for rerand_seed in 0..3 {
+            for draw in 0..3 {
+                seen.push(network.draw(draw_seed(5, rerand_seed), draw));
+            }
+        }
+        for (i, a) in seen.iter().enumerate() {
+            for b in &seen[i + 1..] {
+                assert!(a.iter().zip(b).all(|(a, b)| a.values.iter().zip(&b.values).all(|(a, b)| a != b)));
+            }
+        }
+    }
+
+    #[test]
+    fn sources_are_in_the_order_of_columns() {
+        let reinit = |epoch| Source::Reinit { epoch };
+        let patch = |source| Patch { layer: String::new(), layers: Vec::new(), source };
+        let patches = [reinit(2), Source::Rerand { draw: 1 }, reinit(0), reinit(2)].map(patch);
+        let sources: Vec<_> = by_source(&patches).into_iter().collect();
+        assert_eq!(
+            sources,
+            [(Source::Rerand { draw: 1 }, vec![1]), (reinit(0), vec![2]), (reinit(2), vec![0, 3])]
+        );
+        assert_eq!(reinit(2).columns(), ["reinit", "2", ""]);
+        assert_eq!(Source::Rerand { draw: 1 }.columns(), ["rerand", "", "1"]);
+    }
+}

@@ -8,6 +8,7 @@ pub mod evaluate;
 mod fixture;
 pub mod parameters;
 pub mod reset;
+pub mod train;
 
 use crate::stage::{ArtifactType, Kind};
 
@@ -31,6 +32,7 @@ pub const COMPARISON: ArtifactType = ArtifactType("comparison");
 /// The one registration: a new kind is a file beside this one and a line here.
 pub static KINDS: &[Kind] = &[
     Kind::of::<download::Download>(),
+    Kind::of::<train::Train>(),
     Kind::of::<checkpoint::Checkpoint>(),
     Kind::of::<reset::Reset>(),
     Kind::of::<evaluate::Evaluate>(),

@@ -1,25 +1,26 @@
-//! Softmax cross-entropy, its gradient, and the top-1 error.
+//! Errors and losses summed over examples, and the gradient of the loss.
 //!
-//! The exponential is our own, of additions and multiplications only: it is the same on every machine.
+//! The exponential is our own, of additions and multiplications only: fast, and the same on every machine.
 
 use crate::nn::kernels::Matrix;
+use crate::nn::metric::Metric;
 
 /// Sums over examples: what errors and mean losses are made from.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Score {
     /// How many examples.
     pub examples: usize,
-    /// Of how many the largest logit is not the label's.
+    /// How many errors, as [`Metric::Error`] counts them.
     pub errors: usize,
-    /// Sum of their losses.
+    /// Sum of their losses, in nats.
     pub loss: f64,
 }
 
 impl Score {
     /// The score of one example.
     pub fn of(logits: &[f32], label: u8) -> Self {
-        let errors = usize::from(predicted(logits) != usize::from(label));
-        Self { examples: 1, errors, loss: cross_entropy(logits, label) }
+        let measure = |metric: Metric| metric.of(logits, usize::from(label));
+        Self { examples: 1, errors: measure(Metric::Error) as usize, loss: measure(Metric::Loss) }
     }
 
     /// Adds the examples of another score.
@@ -40,24 +41,6 @@ impl Score {
     }
 }
 
-/// The class of the largest logit; the first of equal ones.
-pub fn predicted(logits: &[f32]) -> usize {
-    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
-}
-
-/// Cross-entropy of the softmax of one example's logits: log Σⱼ exp(zⱼ) − `z_label`.
-///
-/// The largest term is kept out of the sum, so that small losses are exact too.
-pub fn cross_entropy(logits: &[f32], label: u8) -> f64 {
-    let best = predicted(logits);
-    let largest = logits[best];
-    let others: f64 = (0..logits.len())
-        .filter(|class| *class != best)
-        .map(|class| f64::from(exp(logits[class] - largest)))
-        .sum();
-    f64::from(largest) - f64::from(logits[usize::from(label)]) + libm::log1p(others)
-}
-
 /// Writes the gradient of the mean loss over a batch: (softmax(z) − onehot(label)) / rows.
 ///
 /// `gradient` has the shape of `logits` (rows × classes); `row` is scratch for one row.
@@ -72,7 +55,7 @@ pub fn cross_entropy_gradient(
     for (index, label) in labels.iter().enumerate() {
         logits.copy_row(index, row);
         score.add(Score::of(row, *label));
-        let largest = row[predicted(row)];
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut total = 0.0;
         for value in row.iter_mut() {
             *value = exp(*value - largest);
@@ -118,21 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn loss_is_exact_where_it_is_small_and_nan_where_it_is_none() {
-        assert!((cross_entropy(&[0.0, 0.0], 1) - std::f64::consts::LN_2).abs() < 1e-7);
-        let small = cross_entropy(&[40.0, 0.0, 0.0], 0);
-        assert!((small / (2.0 * libm::exp(-40.0)) - 1.0).abs() < 1e-6);
-        assert!(cross_entropy(&[f32::NAN, 0.0], 1).is_nan() && cross_entropy(&[0.0, f32::NAN], 0).is_nan());
-    }
-
-    #[test]
     fn gradient_is_the_difference_quotient() {
         let logits = [0.3_f32, -1.2, 2.0, 0.5, 0.5, -3.0];
         let labels = [2, 0];
         let mut gradient = Matrix::zeros(2, 3);
         let score =
             cross_entropy_gradient(&Matrix::from_rows(2, 3, &logits), &labels, &mut gradient, &mut [0.0; 3]);
-        let loss = |logits: &[f32]| cross_entropy(&logits[..3], 2) + cross_entropy(&logits[3..], 0);
+        let loss = |logits: &[f32]| Score::of(&logits[..3], 2).loss + Score::of(&logits[3..], 0).loss;
         assert_eq!((score.examples, score.errors, score.loss), (2, 0, loss(&logits)));
         for (i, gradient) in gradient.to_rows().iter().enumerate() {
             let mut moved = logits;

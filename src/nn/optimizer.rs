@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::problem::{self, Problem};
+
 /// An optimizer, as written in a pipeline file: `{ sgd: { lr: 0.01, momentum: 0.9 } }`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -30,6 +32,27 @@ fn is_zero(value: &f64) -> bool {
 }
 
 impl Optimizer {
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<Problem> {
+        let Self::Sgd(sgd) = self;
+        let lr = Problem { path: "sgd.lr", message: "it is not a positive number", hint: "try 0.01" };
+        let momentum = Problem {
+            path: "sgd.momentum",
+            message: "it is not from 0 up to, but not including, 1",
+            hint: "try 0.9",
+        };
+        let weight_decay = Problem {
+            path: "sgd.weight_decay",
+            message: "it is negative, or no number",
+            hint: "leave it out for none",
+        };
+        problem::first([
+            (sgd.lr > 0.0 && sgd.lr.is_finite(), lr),
+            ((0.0..1.0).contains(&sgd.momentum), momentum),
+            (sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), weight_decay),
+        ])
+    }
+
     /// Learning rate, before the schedule.
     pub fn lr(&self) -> f64 {
         let Self::Sgd(sgd) = self;

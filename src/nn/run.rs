@@ -12,7 +12,8 @@ use crate::nn::params::{Parameter, Params};
 use crate::nn::tensors;
 use crate::nn::zoo::Arch;
 
-const VERSION: u32 = 1;
+/// Version of the format.
+pub const VERSION: u32 = 1;
 const DESCRIPTION: &str = "run.json";
 const TRAINING: &str = "training.csv";
 
@@ -129,10 +130,19 @@ impl Run {
     }
 }
 
-/// Reads parameters of a network from the bytes of a safetensors file; other tensors in it are ignored.
-pub fn params_from_bytes(network: &Network, bytes: &[u8], file: &str) -> Result<Params, RunError> {
-    let mut present =
+/// Reads parameters of a network from the bytes of a safetensors file.
+fn params_from_bytes(network: &Network, bytes: &[u8], file: &str) -> Result<Params, RunError> {
+    let present =
         tensors::from_bytes(bytes).map_err(|source| RunError::Tensors { file: file.to_owned(), source })?;
+    of_network(network, present, file)
+}
+
+/// Brings the tensors of a file into chain order; each must be there in its shape, and others are ignored.
+pub(super) fn of_network(
+    network: &Network,
+    mut present: Vec<Parameter>,
+    file: &str,
+) -> Result<Params, RunError> {
     let take = |(tensor, expected): (String, TensorSpec)| {
         let place = present.iter().position(|found| found.name == tensor && found.shape == expected.shape);
         let shape = expected.shape;
@@ -149,7 +159,7 @@ pub fn checkpoint_name(epoch: u32) -> String {
 
 /// Writes the parameters θ^τ.
 pub fn write_checkpoint(folder: &Path, epoch: u32, params: &Params) -> Result<(), FileError> {
-    fsx::write_atomic(&folder.join(checkpoint_name(epoch)), &tensors::to_bytes(params))
+    fsx::write_atomic(&folder.join(checkpoint_name(epoch)), &tensors::to_bytes(params, tensors::FORMAT))
 }
 
 /// Writes the description.
@@ -161,12 +171,21 @@ pub fn write_description(folder: &Path, description: &Description) -> Result<(),
 
 /// Writes the learning curves.
 pub fn write_training(folder: &Path, rows: &[TrainingRow]) -> Result<(), FileError> {
+    fsx::write_atomic(&folder.join(TRAINING), training_to_csv(rows).as_bytes())
+}
+
+/// The learning curves as text, from which [`training_from_csv`] gives the same bits.
+pub(super) fn training_to_csv(rows: &[TrainingRow]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).expect("writing to memory");
     }
-    let bytes = writer.into_inner().expect("writing to memory");
-    fsx::write_atomic(&folder.join(TRAINING), &bytes)
+    String::from_utf8(writer.into_inner().expect("writing to memory")).expect("names and numbers are UTF-8")
+}
+
+/// Reads the learning curves.
+pub(super) fn training_from_csv(text: &str) -> Result<Vec<TrainingRow>, csv::Error> {
+    csv::Reader::from_reader(text.as_bytes()).into_deserialize().collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::nn::problem::{self, Problem};
+
 /// A schedule, as written in a pipeline file: `{ steps: { at: [30, 60, 90], factor: 0.2 } }`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -21,6 +23,14 @@ pub struct Steps {
 }
 
 impl Schedule {
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<Problem> {
+        let Self::Steps(Steps { factor, .. }) = self;
+        let problem =
+            Problem { path: "steps.factor", message: "it is not a positive number", hint: "try 0.2" };
+        problem::first([(*factor > 0.0 && factor.is_finite(), problem)])
+    }
+
     /// Learning rate in an epoch (the first is 1) of one that begins with `lr`.
     pub fn lr(&self, lr: f64, epoch: u32) -> f64 {
         let Self::Steps(steps) = self;

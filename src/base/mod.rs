@@ -7,6 +7,5 @@ pub mod digest;
 pub mod files;
 pub mod fsx;
 pub mod name;
-pub mod positive;
 pub mod rng;
 pub mod suggest;

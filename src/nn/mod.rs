@@ -4,10 +4,13 @@
 //! each is a [`links::Link`] that knows its tensors, its forward and its backward pass over [`kernels`]. The layer's
 //! name is the prefix of its tensors' names, so a reset is "overwrite the tensors under a prefix".
 
-pub mod chain;
+pub mod autograd;
 pub mod distance;
+pub mod evaluate;
+pub mod examples;
 pub mod init;
 pub mod kernels;
+pub mod learner;
 pub mod links;
 pub mod loss;
 pub mod metric;
@@ -15,6 +18,7 @@ pub mod network;
 pub mod optimizer;
 pub mod params;
 pub mod probe;
+pub mod problem;
 pub mod reset;
 pub mod run;
 pub mod schedule;

@@ -3,7 +3,7 @@
 use crate::base::name::LayerName;
 use crate::base::rng;
 use crate::nn::kernels::Path;
-use crate::nn::links::{Evaluate, Learn, Link, Tensor};
+use crate::nn::links::{Evaluate, Link, TensorSpec};
 use crate::nn::params::{Parameter, Params};
 
 /// A layer of the chain: the unit of reset.
@@ -41,6 +41,11 @@ impl Network {
         Self { path, ..self }
     }
 
+    /// The path of the kernels.
+    pub fn path(&self) -> Path {
+        self.path
+    }
+
     /// The layers, in chain order.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
@@ -57,7 +62,7 @@ impl Network {
     }
 
     /// Names and descriptions of all tensors, in chain order.
-    pub fn tensors(&self) -> impl Iterator<Item = (String, Tensor)> {
+    pub fn tensors(&self) -> impl Iterator<Item = (String, TensorSpec)> {
         self.layers.iter().flat_map(|layer| {
             layer.link.tensors().into_iter().map(|tensor| (format!("{}.{}", layer.name, tensor.name), tensor))
         })
@@ -74,7 +79,7 @@ impl Network {
     }
 
     fn sample(&self, seed: u64, labels: &[&str]) -> Params {
-        let sample = |(name, tensor): (String, Tensor)| {
+        let sample = |(name, tensor): (String, TensorSpec)| {
             let mut stream = rng::stream(seed, &[labels, &[&name]].concat());
             let values = tensor.distribution.draw(&mut stream, tensor.shape.iter().product());
             Parameter { name, shape: tensor.shape, values }
@@ -87,13 +92,6 @@ impl Network {
         let Layer { name, link } = &self.layers[layer];
         let values: Vec<_> = params.of_layer(name).collect();
         Prepared(link.evaluator(&values, self.path))
-    }
-
-    /// Packs all tensors, for training.
-    pub fn learners(&self, params: &Params) -> Vec<Box<dyn Learn>> {
-        let learner =
-            |layer: &Layer| layer.link.learner(&params.of_layer(&layer.name).collect::<Vec<_>>(), self.path);
-        self.layers.iter().map(learner).collect()
     }
 
     /// Evaluates one layer on `rows` rows: [`Link::inputs`] numbers each in `input`, [`Link::outputs`] each in `output`,

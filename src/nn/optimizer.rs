@@ -1,36 +1,72 @@
-//! Optimizers.
+//! Optimizers: from gradients to steps.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// How values follow their gradients.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+use crate::nn::problem::{self, Problem};
+
+/// An optimizer, as written in a pipeline file: `{ sgd: { lr: 0.01, momentum: 0.9 } }`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Optimizer {
-    /// Stochastic gradient descent with momentum, in PyTorch's form: g ← g + weight_decay·p, v ← momentum·v + g, p ← p − lr·v.
+    /// Stochastic gradient descent.
     Sgd(Sgd),
 }
 
-/// Parameters of stochastic gradient descent.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+/// Stochastic gradient descent, in PyTorch's order: g += decay·p; buffer = momentum·buffer + g; p −= lr·buffer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
-    /// Learning rate before any schedule.
+    /// Learning rate, before the schedule.
     pub lr: f64,
-    /// How much of the previous step is kept, in [0, 1).
+    /// How much of the last step is in the next.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub momentum: f64,
-    /// Pull towards zero, on all tensors.
+    /// How much of the value is added to the gradient.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub weight_decay: f64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
 
-/// One step's update of a tensor.
+impl Optimizer {
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<Problem> {
+        let Self::Sgd(sgd) = self;
+        let lr = Problem { path: "sgd.lr", message: "it is not a positive number", hint: "try 0.01" };
+        let momentum = Problem {
+            path: "sgd.momentum",
+            message: "it is not from 0 up to, but not including, 1",
+            hint: "try 0.9",
+        };
+        let weight_decay = Problem {
+            path: "sgd.weight_decay",
+            message: "it is negative, or no number",
+            hint: "leave it out for none",
+        };
+        problem::first([
+            (sgd.lr > 0.0 && sgd.lr.is_finite(), lr),
+            ((0.0..1.0).contains(&sgd.momentum), momentum),
+            (sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), weight_decay),
+        ])
+    }
+
+    /// Learning rate, before the schedule.
+    pub fn lr(&self) -> f64 {
+        let Self::Sgd(sgd) = self;
+        sgd.lr
+    }
+
+    /// What to do with each gradient, at a learning rate that the schedule says.
+    pub fn update(&self, lr: f64) -> Update {
+        let Self::Sgd(sgd) = self;
+        Update { lr: lr as f32, momentum: sgd.momentum as f32, weight_decay: sgd.weight_decay as f32 }
+    }
+}
+
+/// One step of SGD.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Update {
     lr: f32,
@@ -38,35 +74,13 @@ pub struct Update {
     weight_decay: f32,
 }
 
-/// Numbers that one task updates.
-const TASK: usize = 1 << 14;
-
-impl Optimizer {
-    /// The learning rate before any schedule.
-    pub fn lr(&self) -> f64 {
-        let Self::Sgd(sgd) = self;
-        sgd.lr
-    }
-
-    /// The update at this learning rate.
-    pub fn update(&self, lr: f64) -> Update {
-        let Self::Sgd(Sgd { momentum, weight_decay, .. }) = self;
-        Update { lr: lr as f32, momentum: *momentum as f32, weight_decay: *weight_decay as f32 }
-    }
-}
-
 impl Update {
-    /// Updates values and momentum in place.
-    pub fn apply(&self, values: &mut [f32], gradients: &[f32], momentum: &mut [f32]) {
-        let tasks =
-            values.par_chunks_mut(TASK).zip(gradients.par_chunks(TASK)).zip(momentum.par_chunks_mut(TASK));
-        tasks.for_each(|((values, gradients), momentum)| {
-            for ((value, gradient), momentum) in values.iter_mut().zip(gradients).zip(momentum) {
-                let gradient = gradient + self.weight_decay * *value;
-                *momentum = self.momentum * *momentum + gradient;
-                *value -= self.lr * *momentum;
-            }
-        });
+    /// Makes the step, on parts of a variable that belong together. Momenta are 0 before the first step.
+    pub fn apply(&self, values: &mut [f32], momenta: &mut [f32], gradients: &[f32]) {
+        for ((value, momentum), gradient) in values.iter_mut().zip(momenta).zip(gradients) {
+            *momentum = self.momentum * *momentum + (gradient + self.weight_decay * *value);
+            *value -= self.lr * *momentum;
+        }
     }
 }
 
@@ -75,16 +89,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn follows_pytorch() {
-        // p = torch.tensor([1., -2.], requires_grad=True)
-        // o = torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.01)
-        // for _ in range(3): p.grad = torch.tensor([0.5, 0.25]); o.step()
-        let sgd = Optimizer::Sgd(Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.01 });
-        let (mut values, mut momentum) = ([1.0_f32, -2.0], [0.0_f32; 2]);
-        for _ in 0..3 {
-            sgd.update(sgd.lr()).apply(&mut values, &[0.5, 0.25], &mut momentum);
-        }
-        let expected = [0.71413475_f32, -2.12891984];
-        assert!(values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{values:?}");
+    fn a_default_is_not_written() {
+        let text = r#"{"sgd":{"lr":0.01}}"#;
+        let optimizer: Optimizer = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&optimizer).unwrap(), text);
+        assert!(serde_json::from_str::<Optimizer>(r#"{"sgd":{"lr":0.01,"nesterov":true}}"#).is_err());
+    }
+
+    /// Two steps by hand: p=1, g=0.5, lr=0.1, momentum=0.9, decay=0.2.
+    #[test]
+    fn order_is_that_of_pytorch() {
+        let update = Optimizer::Sgd(Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.2 }).update(0.1);
+        let (mut value, mut momentum) = ([1.0_f32], [0.0_f32]);
+        update.apply(&mut value, &mut momentum, &[0.5]);
+        assert!((value[0] - 0.93).abs() < 1e-6 && (momentum[0] - 0.7).abs() < 1e-6);
+        update.apply(&mut value, &mut momentum, &[0.5]);
+        assert!((momentum[0] - 1.316).abs() < 1e-6 && (value[0] - 0.7984).abs() < 1e-6);
     }
 }

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::files::{Files, NoSuchFile};
 use crate::base::fsx::{self, FileError};
+use crate::nn::links::TensorSpec;
 use crate::nn::network::Network;
 use crate::nn::params::{Parameter, Params};
 use crate::nn::tensors;
 use crate::nn::zoo::Arch;
 
-const VERSION: u32 = 1;
+/// Version of the format.
+pub const VERSION: u32 = 1;
 const DESCRIPTION: &str = "run.json";
 const TRAINING: &str = "training.csv";
 
@@ -35,21 +37,6 @@ pub struct Description {
     pub epochs: u32,
     /// The epochs of which there are checkpoints, ascending; 0 is the initialisation.
     pub checkpoints: Vec<u32>,
-}
-
-impl Description {
-    /// Describes a run that was trained to the last of its checkpoints, on examples of this shape and number of classes.
-    pub fn new(
-        arch: Arch,
-        seed: u64,
-        dataset: &str,
-        (shape, classes): ([usize; 3], usize),
-        checkpoints: Vec<u32>,
-    ) -> Self {
-        let epochs = checkpoints.last().copied().unwrap_or(0);
-        let dataset = dataset.to_owned();
-        Self { version: VERSION, arch, seed, shape, classes, dataset, epochs, checkpoints }
-    }
 }
 
 /// A row of `training.csv`.
@@ -143,11 +130,20 @@ impl Run {
     }
 }
 
-/// Reads parameters of a network from the bytes of a safetensors file; other tensors in it are ignored.
-pub fn params_from_bytes(network: &Network, bytes: &[u8], file: &str) -> Result<Params, RunError> {
-    let mut present =
+/// Reads parameters of a network from the bytes of a safetensors file.
+fn params_from_bytes(network: &Network, bytes: &[u8], file: &str) -> Result<Params, RunError> {
+    let present =
         tensors::from_bytes(bytes).map_err(|source| RunError::Tensors { file: file.to_owned(), source })?;
-    let take = |(tensor, expected): (String, crate::nn::links::Tensor)| {
+    of_network(network, present, file)
+}
+
+/// Brings the tensors of a file into chain order; each must be there in its shape, and others are ignored.
+pub(super) fn of_network(
+    network: &Network,
+    mut present: Vec<Parameter>,
+    file: &str,
+) -> Result<Params, RunError> {
+    let take = |(tensor, expected): (String, TensorSpec)| {
         let place = present.iter().position(|found| found.name == tensor && found.shape == expected.shape);
         let shape = expected.shape;
         let missing = || RunError::NoTensor { file: file.to_owned(), tensor, shape };
@@ -163,7 +159,7 @@ pub fn checkpoint_name(epoch: u32) -> String {
 
 /// Writes the parameters θ^τ.
 pub fn write_checkpoint(folder: &Path, epoch: u32, params: &Params) -> Result<(), FileError> {
-    fsx::write_atomic(&folder.join(checkpoint_name(epoch)), &tensors::to_bytes(params))
+    fsx::write_atomic(&folder.join(checkpoint_name(epoch)), &tensors::to_bytes(params, tensors::FORMAT))
 }
 
 /// Writes the description.
@@ -173,23 +169,23 @@ pub fn write_description(folder: &Path, description: &Description) -> Result<(),
     fsx::write_atomic(&folder.join(DESCRIPTION), &text)
 }
 
-/// The learning curves as `training.csv` holds them.
-pub fn training_csv(rows: &[TrainingRow]) -> Vec<u8> {
+/// Writes the learning curves.
+pub fn write_training(folder: &Path, rows: &[TrainingRow]) -> Result<(), FileError> {
+    fsx::write_atomic(&folder.join(TRAINING), training_to_csv(rows).as_bytes())
+}
+
+/// The learning curves as text, from which [`training_from_csv`] gives the same bits.
+pub(super) fn training_to_csv(rows: &[TrainingRow]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).expect("writing to memory");
     }
-    writer.into_inner().expect("writing to memory")
+    String::from_utf8(writer.into_inner().expect("writing to memory")).expect("names and numbers are UTF-8")
 }
 
-/// Reads learning curves back, every number to the last bit; `None` if they are none.
-pub fn parse_training(bytes: &[u8]) -> Option<Vec<TrainingRow>> {
-    csv::Reader::from_reader(bytes).deserialize().collect::<Result<_, _>>().ok()
-}
-
-/// Writes the learning curves.
-pub fn write_training(folder: &Path, rows: &[TrainingRow]) -> Result<(), FileError> {
-    fsx::write_atomic(&folder.join(TRAINING), &training_csv(rows))
+/// Reads the learning curves.
+pub(super) fn training_from_csv(text: &str) -> Result<Vec<TrainingRow>, csv::Error> {
+    csv::Reader::from_reader(text.as_bytes()).into_deserialize().collect()
 }
 
 #[cfg(test)]

@@ -1,30 +1,40 @@
-//! Learning-rate schedules.
+//! How the learning rate changes over epochs.
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes from epoch to epoch.
+use crate::nn::problem::{self, Problem};
+
+/// A schedule, as written in a pipeline file: `{ steps: { at: [30, 60, 90], factor: 0.2 } }`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// Multiplied by a factor when so many epochs are done (PyTorch's `MultiStepLR`).
+    /// The learning rate is multiplied at some epochs.
     Steps(Steps),
 }
 
-/// A step schedule.
+/// The learning rate is multiplied once so many epochs are done: PyTorch's `MultiStepLR`, stepped after each epoch.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Steps {
-    /// Epochs done when the learning rate changes.
+    /// After which epochs.
     pub at: Vec<u32>,
-    /// What it is multiplied by.
+    /// By what.
     pub factor: f64,
 }
 
 impl Schedule {
-    /// The learning rate when `done` epochs are done.
-    pub fn lr(&self, base: f64, done: u32) -> f64 {
-        let Self::Steps(Steps { at, factor }) = self;
-        at.iter().filter(|step| **step <= done).fold(base, |lr, _| lr * factor)
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<Problem> {
+        let Self::Steps(Steps { factor, .. }) = self;
+        let problem =
+            Problem { path: "steps.factor", message: "it is not a positive number", hint: "try 0.2" };
+        problem::first([(*factor > 0.0 && factor.is_finite(), problem)])
+    }
+
+    /// Learning rate in an epoch (the first is 1) of one that begins with `lr`.
+    pub fn lr(&self, lr: f64, epoch: u32) -> f64 {
+        let Self::Steps(steps) = self;
+        steps.at.iter().filter(|at| **at < epoch).fold(lr, |lr, _| lr * steps.factor)
     }
 }
 
@@ -33,9 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_down_once_the_epochs_are_done() {
-        let schedule = Schedule::Steps(Steps { at: vec![30, 60], factor: 0.5 });
-        let lr = |done| schedule.lr(0.8, done);
-        assert_eq!([lr(0), lr(29), lr(30), lr(59), lr(60), lr(99)], [0.8, 0.8, 0.4, 0.4, 0.2, 0.2]);
+    fn rate_drops_once_the_epochs_are_done() {
+        let schedule: Schedule =
+            serde_json::from_str(r#"{"steps": {"at": [30, 60, 90], "factor": 0.2}}"#).unwrap();
+        let rates = [1, 30, 31, 60, 61, 90, 91, 100].map(|epoch| schedule.lr(1.0, epoch));
+        let drops = [0.2, 0.2 * 0.2, 0.2 * 0.2 * 0.2];
+        assert_eq!(rates, [1.0, 1.0, drops[0], drops[0], drops[1], drops[1], drops[2], drops[2]]);
     }
 }

@@ -1,75 +1,71 @@
-//! The state of a training between two epochs: all that the next epoch depends on, in a file that is whole or not believed.
+//! The state of a training between two epochs, as a file.
 //!
-//! ```text
-//! BLAKE3 of the rest, 64 hex digits, and a newline
-//! epoch, length of the learning curves in bytes, length of the parameters in bytes, and a newline
-//! the learning curves so far, as in `training.csv`
-//! the parameters, a safetensors file
-//! the momentum, likewise
-//! ```
+//! 32 bytes of BLAKE3 hash, then a safetensors file of parameters and momenta whose metadata holds the rest. A file that
+//! is torn, or of another network, is no state.
 
-use std::path::Path;
+use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
-use crate::base::fsx::{self, FileError};
 use crate::nn::network::Network;
-use crate::nn::params::Params;
+use crate::nn::params::{Parameter, Params};
 use crate::nn::run::{self, TrainingRow};
 use crate::nn::tensors;
 
-const FILE: &str = "state";
+/// Key of the metadata.
+const PROGRESS: &str = "progress";
+/// Prefix of the momentum buffers' names.
+const MOMENTUM: &str = "momentum.";
 
-/// What a training continues from.
+/// All that the rest of a training depends on, beside its settings and data.
 #[derive(Clone, PartialEq, Debug)]
 pub struct State {
     /// Epochs done.
     pub epoch: u32,
-    /// Learning curves so far.
-    pub rows: Vec<TrainingRow>,
     /// Parameters.
     pub params: Params,
-    /// Momentum of the optimizer, under the names of the parameters.
-    pub momentum: Params,
+    /// The optimizer's momentum buffers.
+    pub momenta: Params,
+    /// The learning curves so far.
+    pub rows: Vec<TrainingRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    epoch: u32,
+    /// As CSV, because `serde_json` may read a number to a neighbour of the one that was written.
+    rows: String,
 }
 
 impl State {
-    /// The latest error on the test examples.
-    pub fn test_error(&self) -> Option<f64> {
-        let is_wanted = |row: &&TrainingRow| row.split == "test" && row.metric == "error";
-        self.rows.iter().rev().find(is_wanted).map(|row| row.value)
+    /// The bytes of the file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let progress = Progress { epoch: self.epoch, rows: run::training_to_csv(&self.rows) };
+        let progress = serde_json::to_string(&progress).expect("a number and a text");
+        let momentum = |momentum: &Parameter| Parameter {
+            name: format!("{MOMENTUM}{}", momentum.name),
+            ..momentum.clone()
+        };
+        let momenta: Vec<_> = self.momenta.iter().map(momentum).collect();
+        let body = tensors::to_bytes(self.params.iter().chain(&momenta), (PROGRESS, &progress));
+        [Digest::of(&body).bytes().as_slice(), &body].concat()
     }
 
-    /// Writes the state into a folder, over an earlier one.
-    pub fn write(&self, folder: &Path) -> Result<(), FileError> {
-        let curves = run::training_csv(&self.rows);
-        let params = tensors::to_bytes(&self.params);
-        let head = format!("{} {} {}\n", self.epoch, curves.len(), params.len());
-        let body = [head.as_bytes(), &curves, &params, &tensors::to_bytes(&self.momentum)].concat();
-        let bytes = [format!("{}\n", Digest::of(&body)).as_bytes(), &body].concat();
-        fsx::write_atomic(&folder.join(FILE), &bytes)
-    }
-
-    /// Reads the state of a network's training from a folder; `None` if there is none, or not a whole one.
-    pub fn read(folder: &Path, network: &Network) -> Option<Self> {
-        let bytes = fsx::read(&folder.join(FILE)).ok()?;
-        let (digest, body) = bytes.split_at_checked(65)?;
-        if digest != format!("{}\n", Digest::of(body)).as_bytes() {
+    /// Reads the bytes of a file; `None` if they are not whole, or not of this network.
+    pub fn from_bytes(network: &Network, bytes: &[u8]) -> Option<Self> {
+        let (digest, body) = bytes.split_first_chunk::<32>()?;
+        if Digest::of(body).bytes() != digest {
             return None;
         }
-        let end = body.iter().position(|byte| *byte == b'\n')?;
-        let head = std::str::from_utf8(&body[..end]).ok()?;
-        let numbers: Vec<usize> = head.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
-        let [epoch, curves, params] = numbers[..] else { return None };
-        let (curves, rest) = body[end + 1..].split_at_checked(curves)?;
-        let (params, momentum) = rest.split_at_checked(params)?;
-        let read = |bytes| run::params_from_bytes(network, bytes, FILE).ok();
-        let rows = run::parse_training(curves)?;
-        Some(Self {
-            epoch: u32::try_from(epoch).ok()?,
-            rows,
-            params: read(params)?,
-            momentum: read(momentum)?,
-        })
+        let progress: Progress = serde_json::from_str(&tensors::metadata(body, PROGRESS)?).ok()?;
+        let (mut params, mut momenta) = (tensors::from_bytes(body).ok()?, Vec::new());
+        for mut momentum in params.extract_if(.., |parameter| parameter.name.starts_with(MOMENTUM)) {
+            momentum.name.drain(..MOMENTUM.len());
+            momenta.push(momentum);
+        }
+        let rows = run::training_from_csv(&progress.rows).ok()?;
+        let params = run::of_network(network, params, "state").ok()?;
+        let momenta = run::of_network(network, momenta, "state").ok()?;
+        Some(Self { epoch: progress.epoch, params, momenta, rows })
     }
 }
 
@@ -79,26 +75,20 @@ mod tests {
     use crate::nn::zoo::{Arch, Fcn};
 
     #[test]
-    fn reads_what_it_wrote_and_believes_nothing_torn() {
-        let folder = tempfile::tempdir().unwrap();
+    fn a_torn_file_is_no_state() {
         let network = Arch::Fcn(Fcn { depth: 2, width: 3 }).network([1, 2, 2], 2);
-        let row = TrainingRow { epoch: 0, split: "test".into(), metric: "loss".into(), value: 0.1 + 0.2 };
-        let state = State { epoch: 3, rows: vec![row], params: network.init(0), momentum: network.init(1) };
-        assert_eq!(State::read(folder.path(), &network), None);
-        state.write(folder.path()).unwrap();
-        assert_eq!(State::read(folder.path(), &network), Some(state));
-        let path = folder.path().join(FILE);
-        let whole = fsx::read(&path).unwrap();
-        for length in (0..whole.len()).step_by(7) {
-            fsx::write_atomic(&path, &whole[..length]).unwrap();
-            assert_eq!(State::read(folder.path(), &network), None, "{length} bytes");
+        let row = TrainingRow { epoch: 7, split: "test".into(), metric: "loss".into(), value: 0.1 + 0.2 };
+        let (params, momenta) = (network.init(0), network.init(1));
+        let state = State { epoch: 7, params, momenta, rows: vec![row] };
+        let bytes = state.to_bytes();
+        assert_eq!(State::from_bytes(&network, &bytes), Some(state));
+        for torn in [&bytes[..bytes.len() - 1], &bytes[..40], &[]] {
+            assert_eq!(State::from_bytes(&network, torn), None);
         }
-        let mut flipped = whole.clone();
-        *flipped.last_mut().unwrap() ^= 1;
-        fsx::write_atomic(&path, &flipped).unwrap();
-        assert_eq!(State::read(folder.path(), &network), None);
-        fsx::write_atomic(&path, &whole).unwrap();
-        let other = Arch::Fcn(Fcn { depth: 3, width: 3 }).network([1, 2, 2], 2);
-        assert_eq!(State::read(folder.path(), &other), None);
+        let mut flipped = bytes.clone();
+        flipped[1000] ^= 1;
+        assert_eq!(State::from_bytes(&network, &flipped), None);
+        let other = Arch::Fcn(Fcn { depth: 2, width: 4 }).network([1, 2, 2], 2);
+        assert_eq!(State::from_bytes(&other, &bytes), None);
     }
 }

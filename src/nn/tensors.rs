@@ -24,13 +24,22 @@ impl View for &Parameter {
     }
 }
 
-/// The bytes of a safetensors file with these tensors (all names different) and `format=pt`, which Python's readers ask for.
+/// The metadata that Python's readers ask for.
+pub const FORMAT: (&str, &str) = ("format", "pt");
+
+/// The bytes of a safetensors file with these tensors (all names different), and one entry of metadata.
 ///
-/// The format sorts tensors by name.
-pub fn to_bytes<'a>(tensors: impl IntoIterator<Item = &'a Parameter>) -> Vec<u8> {
-    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+/// The format sorts tensors by name; it does not sort metadata, so that the bytes are stable with one entry only.
+pub fn to_bytes<'a>(tensors: impl IntoIterator<Item = &'a Parameter>, (key, value): (&str, &str)) -> Vec<u8> {
+    let metadata = [(key.to_owned(), value.to_owned())].into();
     safetensors::serialize(tensors.into_iter().map(|tensor| (&tensor.name, tensor)), Some(metadata))
         .expect("each tensor has as many values as its shape says")
+}
+
+/// Reads an entry of a safetensors file's metadata.
+pub fn metadata(bytes: &[u8], key: &str) -> Option<String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+    header.metadata().as_ref()?.get(key).cloned()
 }
 
 /// Reads all tensors of a safetensors file; the order is the file's.
@@ -50,4 +59,34 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Vec<Parameter>, SafeTensorError> {
             Ok(Parameter { name: name.to_owned(), shape: view.shape().to_vec(), values })
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candle_reads_what_we_write() {
+        let parameter = |name: &str, values: &[f32]| Parameter {
+            name: name.to_owned(),
+            shape: vec![1, values.len()],
+            values: values.to_vec(),
+        };
+        let tensors = [parameter("b", &[1.5, f32::MIN_POSITIVE, -0.0]), parameter("a", &[3.0])];
+        let bytes = to_bytes(&tensors, FORMAT);
+        let theirs = candle_core::safetensors::load_buffer(&bytes, &candle_core::Device::Cpu).unwrap();
+        assert_eq!(theirs["b"].to_vec2::<f32>().unwrap(), [tensors[0].values.as_slice()]);
+        assert_eq!(theirs["a"].dims(), [1, 1]);
+        let mut ours = from_bytes(&bytes).unwrap();
+        ours.sort_by(|a, b| b.name.cmp(&a.name));
+        assert_eq!(ours, tensors);
+        assert_eq!(metadata(&bytes, "format").as_deref(), Some("pt"));
+    }
+
+    #[test]
+    fn other_types_are_refused() {
+        let view = safetensors::tensor::TensorView::new(Dtype::I64, vec![1], &[0; 8]).unwrap();
+        let bytes = safetensors::serialize([("a", view)], None).unwrap();
+        assert!(from_bytes(&bytes).is_err());
+    }
 }

@@ -1,165 +1,183 @@
-//! Training: epochs of mini-batches, each a pure function of the state before it and the seed.
+//! Training, epoch by epoch: a chain of states, each a function of the one before it.
 //!
-//! The order of an epoch's examples is a permutation named by (seed, epoch); the last batch is smaller if the examples do not
-//! divide. So a training that continues from a [`State`] gives the bytes of one that was never interrupted.
+//! The order of an epoch's examples is a function of (seed, epoch), the learning rate of the epoch, so a training that is
+//! continued from a [`State`] gives the bits of one that was not interrupted.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use crate::base::rng;
-use crate::data::{Examples, Split};
-use crate::nn::chain::Chain;
-use crate::nn::loss::Sums;
-use crate::nn::metric::Metric;
+use crate::nn::evaluate;
+use crate::nn::examples::Labelled;
+use crate::nn::learner::Learner;
+use crate::nn::loss::Score;
 use crate::nn::network::Network;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::params::Params;
-use crate::nn::probe::{ProbeError, Probes};
-use crate::nn::reset::{FULL_MODEL, Patch, Source};
 use crate::nn::run::TrainingRow;
 use crate::nn::schedule::Schedule;
 use crate::nn::state::State;
 
-/// How to train.
-#[derive(Clone, Copy, Debug)]
-pub struct Recipe<'a> {
-    /// Examples per step.
+/// What a training does, beside the network and the data.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settings {
+    /// Examples per step; an epoch's last step takes those that are left.
     pub batch: usize,
-    /// Names the initialisation and the order of examples.
+    /// Seed of the initialisation and of the order of examples.
     pub seed: u64,
-    /// How values follow their gradients.
-    pub optimizer: &'a Optimizer,
+    /// How gradients become steps.
+    pub optimizer: Optimizer,
     /// How the learning rate changes.
-    pub schedule: Option<&'a Schedule>,
+    pub schedule: Option<Schedule>,
 }
 
-/// What a training works with; none of it but the data has a say in the result.
-pub struct Bench<'a> {
-    /// The network.
-    pub network: &'a Network,
-    /// What it learns from.
-    pub train: &'a Examples,
-    /// What it is measured on.
-    pub test: &'a Examples,
-    /// Its threads.
-    pub pool: &'a rayon::ThreadPool,
-    /// Set when the user wants to stop.
-    pub cancelled: &'a AtomicBool,
-    /// Is told, from time to time, the batches done in this epoch and the mean loss so far.
-    pub progress: &'a (dyn Fn(usize, f64) + Sync),
-}
-
-/// Why a training ended early.
+/// Why an epoch did not end.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The user wanted to stop.
     #[error("interrupted")]
     Cancelled,
-    /// The loss left the numbers.
-    #[error("the loss is {loss} in epoch {epoch}, batch {batch}, at a learning rate of {lr}")]
+    /// The loss is no number any more.
+    #[error("the loss became {loss} in batch {batch} of epoch {epoch}")]
     Diverged {
-        /// The epoch, from 1.
+        /// The first is 1.
         epoch: u32,
-        /// The batch, from 1.
+        /// The first is 1.
         batch: usize,
-        /// The sum of losses: an infinity or not a number.
+        /// NaN or infinite.
         loss: f64,
-        /// The learning rate.
-        lr: f64,
     },
 }
 
-/// Batches between two reports of progress.
-const REPORT: usize = 20;
-
-/// The state before the first epoch: the initialisation, measured on both splits.
-pub fn start(bench: &Bench<'_>, seed: u64) -> Result<State, TrainError> {
-    let params = bench.network.init(seed);
-    let mut momentum = params.clone();
-    momentum.0.iter_mut().for_each(|tensor| tensor.values.fill(0.0));
-    let mut rows = Vec::new();
-    for (split, examples) in [(Split::Train, bench.train), (Split::Test, bench.test)] {
-        rows.extend(curve(0, split, measure(bench, &params, examples)?));
+impl TrainError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        matches!(self, Self::Diverged { .. }).then_some("lower the learning rate 'lr'")
     }
-    Ok(State { epoch: 0, rows, params, momentum })
 }
 
-/// Trains one epoch.
-///
-/// Its rows: loss and error on the training examples as they were met, each before the step that it made; loss and error on the test
-/// examples after the epoch.
-pub fn epoch(bench: &Bench<'_>, recipe: &Recipe<'_>, before: State) -> Result<State, TrainError> {
-    let State { epoch: done, mut rows, params, momentum } = before;
-    let base = recipe.optimizer.lr();
-    let lr = recipe.schedule.map_or(base, |schedule| schedule.lr(base, done));
-    let mut chain = Chain::new(bench.network, &params);
-    chain.set_momentum(&momentum);
-    let epoch = done + 1;
-    let sums = bench.pool.install(|| steps(bench, recipe, &mut chain, epoch, lr))?;
-    let [params, momentum] = chain.params();
-    let count = bench.train.len() as f64;
-    rows.extend(curve(epoch, Split::Train, [sums.errors / count, sums.loss / count]));
-    rows.extend(curve(epoch, Split::Test, measure(bench, &params, bench.test)?));
-    Ok(State { epoch, rows, params, momentum })
+/// How far an epoch is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Batches done in this epoch.
+    pub batches: usize,
+    /// Of how many.
+    pub of: usize,
+    /// Their examples' losses and errors, each when its batch was seen.
+    pub score: Score,
 }
 
-fn steps(
-    bench: &Bench<'_>,
-    recipe: &Recipe<'_>,
-    chain: &mut Chain,
+/// A network in training. Works on the threads of the current rayon pool; the bits do not depend on how many.
+pub struct Trainer<'a> {
+    network: &'a Network,
+    settings: &'a Settings,
+    learner: Learner,
     epoch: u32,
-    lr: f64,
-) -> Result<Sums, TrainError> {
-    let update = recipe.optimizer.update(lr);
-    let examples = bench.train;
-    let order = rng::stream(recipe.seed, &["shuffle", &epoch.to_string()]).permutation(examples.len());
-    let mut inputs = vec![0.0; recipe.batch.min(order.len()) * examples.features()];
-    let (mut total, mut seen) = (Sums::default(), 0);
-    for (index, batch) in order.chunks(recipe.batch).enumerate() {
-        if bench.cancelled.load(Ordering::Relaxed) {
-            return Err(TrainError::Cancelled);
-        }
-        let inputs = &mut inputs[..batch.len() * examples.features()];
-        examples.fill(batch, inputs);
-        let labels: Vec<u8> = batch.iter().map(|example| examples.labels[*example as usize]).collect();
-        let sums = chain.step(inputs, &labels, &update);
-        if !sums.loss.is_finite() {
-            return Err(TrainError::Diverged { epoch, batch: index + 1, loss: sums.loss, lr });
-        }
-        (total.loss, total.errors, seen) =
-            (total.loss + sums.loss, total.errors + sums.errors, seen + batch.len());
-        if index % REPORT == 0 {
-            (bench.progress)(index, total.loss / seen as f64);
-        }
-    }
-    Ok(total)
+    rows: Vec<TrainingRow>,
+    /// One batch of inputs.
+    input: Vec<f32>,
+    /// Its labels.
+    labels: Vec<u8>,
 }
 
-/// Error and loss of a network: the probe that takes every layer from `params`.
-fn measure(bench: &Bench<'_>, params: &Params, examples: &Examples) -> Result<[f64; 2], TrainError> {
-    let probes = Probes {
-        network: bench.network,
-        host: params,
-        labels: &examples.labels,
-        rows: &|range, out| examples.rows(range, out),
-        metrics: &[Metric::Error, Metric::Loss],
-        pool: bench.pool,
-        cancelled: bench.cancelled,
-        progress: &|_| {},
-    };
-    let layers = bench.network.layers().iter().map(|layer| layer.name.clone()).collect();
-    let patch = Patch { layer: FULL_MODEL.to_owned(), layers, source: Source::Reinit { epoch: 0 } };
-    match probes.evaluate(&[patch], |_| Ok(params.clone())) {
-        Ok(means) => Ok([means[0][0], means[0][1]]),
-        Err(ProbeError::Cancelled) => Err(TrainError::Cancelled),
-        Err(ProbeError::Run(_)) => unreachable!("the values are in memory"),
+impl<'a> Trainer<'a> {
+    /// Before the first epoch: the initialisation, scored on both splits.
+    pub fn new(network: &'a Network, settings: &'a Settings, train: &Labelled, test: &Labelled) -> Self {
+        let params = network.init(settings.seed);
+        let mut trainer = Self::with(network, settings, &params);
+        trainer.record("test", &evaluate::score(network, &params, test));
+        trainer.record("train", &evaluate::score(network, &params, train));
+        trainer
     }
-}
 
-fn curve(epoch: u32, split: Split, [error, loss]: [f64; 2]) -> impl Iterator<Item = TrainingRow> {
-    [(Metric::Error, error), (Metric::Loss, loss)].into_iter().map(move |(metric, value)| TrainingRow {
-        epoch,
-        split: split.as_str().to_owned(),
-        metric: metric.as_str().to_owned(),
-        value,
-    })
+    /// Where an interrupted training was; the state is of the same network and settings.
+    pub fn resume(network: &'a Network, settings: &'a Settings, state: State) -> Self {
+        let mut trainer = Self::with(network, settings, &state.params);
+        trainer.learner.set_momenta(&state.momenta);
+        Self { epoch: state.epoch, rows: state.rows, ..trainer }
+    }
+
+    fn with(network: &'a Network, settings: &'a Settings, params: &Params) -> Self {
+        let input = vec![0.0; settings.batch * network.features()];
+        let (learner, labels) = (Learner::new(network, params), vec![0; settings.batch]);
+        Self { network, settings, learner, epoch: 0, rows: Vec::new(), input, labels }
+    }
+
+    /// Epochs done.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The current parameters.
+    pub fn params(&self) -> Params {
+        self.learner.params()
+    }
+
+    /// The learning curves so far: per epoch and split, error and mean loss.
+    ///
+    /// On the test split they are of the network at the end of the epoch. On the training split they are means over the
+    /// epoch's examples, each as it was seen in training (so of a network in motion); for epoch 0 they are of θ⁰.
+    pub fn rows(&self) -> &[TrainingRow] {
+        &self.rows
+    }
+
+    /// All that is needed to continue from here.
+    pub fn state(&self) -> State {
+        let (params, momenta) = (self.params(), self.learner.momenta());
+        State { epoch: self.epoch, params, momenta, rows: self.rows.clone() }
+    }
+
+    /// Trains for one epoch, and scores the network on the test split. `tick` is called after each batch, and says whether
+    /// to go on.
+    pub fn train_epoch(
+        &mut self,
+        train: &Labelled,
+        test: &Labelled,
+        tick: &mut dyn FnMut(Progress) -> bool,
+    ) -> Result<(), TrainError> {
+        let epoch = self.epoch + 1;
+        let order =
+            rng::stream(self.settings.seed, &["shuffle", &epoch.to_string()]).permutation(train.labels.len());
+        let Settings { batch, optimizer, schedule, .. } = self.settings;
+        let lr = schedule.as_ref().map_or(optimizer.lr(), |schedule| schedule.lr(optimizer.lr(), epoch));
+        let update = optimizer.update(lr);
+        let mut progress = Progress { batches: 0, of: order.len().div_ceil(*batch), score: Score::default() };
+        for indices in order.chunks(*batch) {
+            self.load(train, indices);
+            let score = self.learner.step(
+                &self.input[..indices.len() * self.network.features()],
+                &self.labels[..indices.len()],
+                &update,
+            );
+            progress.batches += 1;
+            progress.score.add(score);
+            if !score.loss.is_finite() {
+                return Err(TrainError::Diverged { epoch, batch: progress.batches, loss: score.loss });
+            }
+            if !tick(progress) {
+                return Err(TrainError::Cancelled);
+            }
+        }
+        self.epoch = epoch;
+        self.record("test", &evaluate::score(self.network, &self.params(), test));
+        self.record("train", &progress.score);
+        Ok(())
+    }
+
+    fn load(&mut self, examples: &Labelled, indices: &[u32]) {
+        const TASK: usize = 16;
+        let features = self.network.features();
+        let rows = self.input[..indices.len() * features].par_chunks_mut(TASK * features);
+        rows.zip(indices.par_chunks(TASK)).for_each(|(rows, indices)| (examples.fill)(indices, rows));
+        for (label, index) in self.labels.iter_mut().zip(indices) {
+            *label = examples.labels[*index as usize];
+        }
+    }
+
+    fn record(&mut self, split: &str, score: &Score) {
+        for (metric, value) in [("error", score.error()), ("loss", score.mean_loss())] {
+            let (split, metric) = (split.to_owned(), metric.to_owned());
+            self.rows.push(TrainingRow { epoch: self.epoch, split, metric, value });
+        }
+    }
 }

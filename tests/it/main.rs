@@ -4,5 +4,6 @@ mod architecture;
 mod cli;
 mod determinism;
 mod errors;
+mod numerics;
 mod paper;
 mod space;

@@ -103,13 +103,13 @@ impl Matrix {
         View { values: &self.values, rows: self.rows, columns: self.columns, panels: true }
     }
 
-    /// Writes the sums of the columns, each summed from the first row to the last, into a matrix of one row.
+    /// Writes the sum of all rows (added from the first on) into a matrix of one row.
     pub fn sum_rows_into(&self, out: &mut Self) {
-        assert_eq!((1, self.columns), (out.rows, out.columns), "shape of the sums");
-        out.values.fill(0.0);
+        assert_eq!((1, self.columns), (out.rows, out.columns), "shape of a sum of rows");
         for (index, sums) in out.values.chunks_mut(PANEL).enumerate() {
-            let (values, width) = self.panel(index);
-            for row in values.chunks_exact(width) {
+            let (panel, width) = self.panel(index);
+            sums.fill(0.0);
+            for row in panel.chunks(width) {
                 sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             }
         }

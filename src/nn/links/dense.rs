@@ -1,11 +1,11 @@
-//! A dense layer, with or without a ReLU behind it: y = max(0, x·W + b).
-//!
-//! With G the gradient of x·W + b: the gradients are xᵀ·G for W, the column sums of G for b, and G·Wᵀ for x.
+//! A dense layer, with or without a ReLU behind it: y = max(0, W·x + b).
+
+use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
 use crate::nn::kernels::{Finish, Matrix, Path, Product, View};
-use crate::nn::links::{Below, Evaluate, Learn, Link, Tensor};
-use crate::nn::optimizer::Update;
+use crate::nn::links::variable::{Layout, Variable};
+use crate::nn::links::{Backward, Evaluate, InputGradient, Link, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
 /// A dense layer.
@@ -19,27 +19,6 @@ pub struct Dense {
     pub relu: bool,
 }
 
-impl Dense {
-    /// PyTorch's `[out, in]` as in×out.
-    fn weight(&self, values: &[f32]) -> Matrix {
-        let rows = Matrix::from_rows(self.outputs, self.inputs, values);
-        let mut weight = Matrix::zeros(self.inputs, self.outputs);
-        rows.transpose_into(&mut weight);
-        weight
-    }
-
-    fn bias(&self, values: &[f32]) -> Matrix {
-        Matrix::from_rows(1, self.outputs, values)
-    }
-}
-
-/// In×out as PyTorch's `[out, in]`.
-fn exported(weight: &Matrix) -> Vec<f32> {
-    let mut rows = Matrix::zeros(weight.columns(), weight.rows());
-    weight.transpose_into(&mut rows);
-    rows.to_rows()
-}
-
 impl Link for Dense {
     fn inputs(&self) -> usize {
         self.inputs
@@ -49,113 +28,95 @@ impl Link for Dense {
         self.outputs
     }
 
-    fn tensors(&self) -> Vec<Tensor> {
+    fn rectifies(&self) -> bool {
+        self.relu
+    }
+
+    fn tensors(&self) -> Vec<TensorSpec> {
         let distribution = Distribution::fan_in(self.inputs);
         vec![
-            Tensor { name: "weight", shape: vec![self.outputs, self.inputs], distribution },
-            Tensor { name: "bias", shape: vec![self.outputs], distribution },
+            TensorSpec { name: "weight", shape: vec![self.outputs, self.inputs], distribution },
+            TensorSpec { name: "bias", shape: vec![self.outputs], distribution },
         ]
     }
 
     fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate> {
-        let (weight, bias) = (self.weight(&values[0].values), self.bias(&values[1].values));
-        Box::new(Packed { link: self.clone(), weight, bias, path })
+        let weight = Layout::Transposed.pack(values[0]);
+        let bias = Layout::Row.pack(values[1]);
+        Box::new(Evaluator { weight, bias, relu: self.relu, path })
     }
 
-    fn learner(&self, values: &[&Parameter], path: Path) -> Box<dyn Learn> {
-        let (weight, bias) = (self.weight(&values[0].values), self.bias(&values[1].values));
-        let zeros = || [Matrix::zeros(self.inputs, self.outputs), Matrix::zeros(1, self.outputs)];
-        Box::new(Learner {
-            link: self.clone(),
-            flipped: Matrix::zeros(self.outputs, self.inputs),
-            output: Matrix::zeros(0, self.outputs),
-            gradients: zeros(),
-            momentum: zeros(),
-            values: [weight, bias],
-            path,
-        })
+    fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train> {
+        let variables = [Variable::new(values[0], Layout::Transposed), Variable::new(values[1], Layout::Row)];
+        let transposed = Matrix::zeros(self.outputs, self.inputs);
+        Box::new(Trainer { variables, transposed, relu: self.relu, path })
+    }
+
+    fn reference(&self, values: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor> {
+        let output = input.matmul(&values[0].t()?)?.broadcast_add(values[1])?;
+        if self.relu { output.relu() } else { Ok(output) }
     }
 }
 
-struct Packed {
-    link: Dense,
-    /// in×out.
+struct Evaluator {
     weight: Matrix,
-    /// 1×out.
     bias: Matrix,
+    relu: bool,
     path: Path,
 }
 
-impl Evaluate for Packed {
+impl Evaluate for Evaluator {
     fn forward(&self, input: &[f32], _rows: usize, output: &mut [f32]) {
-        let left = View::rows(input, self.link.inputs);
-        let finish = Finish::Bias { bias: &self.bias, relu: self.link.relu };
+        let left = View::rows(input, self.weight.rows());
+        let finish = Finish::Bias { bias: &self.bias, relu: self.relu };
         Product { left, transposed: false, right: &self.weight, finish, path: self.path }.into_rows(output);
     }
 }
 
-struct Learner {
-    link: Dense,
-    /// Weight (in×out) and bias (1×out).
-    values: [Matrix; 2],
-    gradients: [Matrix; 2],
-    momentum: [Matrix; 2],
-    /// The weight transposed, out×in: scratch of the backward pass.
-    flipped: Matrix,
-    /// Batch×out.
-    output: Matrix,
+struct Trainer {
+    /// Weight and bias.
+    variables: [Variable; 2],
+    /// Out×in: the weight as the right operand of the backward product.
+    transposed: Matrix,
+    relu: bool,
     path: Path,
 }
 
-impl Learn for Learner {
-    fn forward(&mut self, input: View<'_>) {
-        self.output.set_rows(input.row_count());
-        let [weight, bias] = &self.values;
-        let finish = Finish::Bias { bias, relu: self.link.relu };
-        Product { left: input, transposed: false, right: weight, finish, path: self.path }
-            .into_panels(&mut self.output);
+impl Train for Trainer {
+    fn forward(&self, input: View, output: &mut Matrix) {
+        let [weight, bias] = &self.variables;
+        let finish = Finish::Bias { bias: &bias.value, relu: self.relu };
+        Product { left: input, transposed: false, right: &weight.value, finish, path: self.path }
+            .into_panels(output);
     }
 
-    fn output(&self) -> &Matrix {
-        &self.output
+    /// With Z = X·W + b: dW = Xᵀ·dZ, db = column sums of dZ, dX = dZ·Wᵀ.
+    fn backward(&mut self, pass: Backward) {
+        let Backward { input, output_gradient, input_gradient } = pass;
+        let Self { variables: [weight, bias], transposed, path, .. } = self;
+        let path = *path;
+        let of_variables = || {
+            let finish = Finish::Store;
+            Product { left: input, transposed: true, right: output_gradient, finish, path }
+                .into_panels(&mut weight.gradient);
+            output_gradient.sum_rows_into(&mut bias.gradient);
+        };
+        let of_input = || {
+            if let Some(InputGradient { out, rectified }) = input_gradient {
+                weight.value.transpose_into(transposed);
+                let finish = rectified.map_or(Finish::Store, Finish::Mask);
+                Product { left: output_gradient.view(), transposed: false, right: transposed, finish, path }
+                    .into_panels(out);
+            }
+        };
+        rayon::join(of_input, of_variables);
     }
 
-    fn gate(&self) -> Option<&Matrix> {
-        self.link.relu.then_some(&self.output)
+    fn variables(&self) -> &[Variable] {
+        &self.variables
     }
 
-    fn backward(&mut self, input: View<'_>, gradient: &Matrix, below: Option<Below<'_>>) {
-        let [weight, bias] = &mut self.gradients;
-        Product { left: input, transposed: true, right: gradient, finish: Finish::Store, path: self.path }
-            .into_panels(weight);
-        gradient.sum_rows_into(bias);
-        if let Some(Below { gradient: target, gate }) = below {
-            target.set_rows(gradient.rows());
-            self.values[0].transpose_into(&mut self.flipped);
-            let finish = gate.map_or(Finish::Store, Finish::Mask);
-            let left = gradient.view();
-            Product { left, transposed: false, right: &self.flipped, finish, path: self.path }
-                .into_panels(target);
-        }
-    }
-
-    fn update(&mut self, update: &Update) {
-        let gradients = self.gradients.iter().zip(&mut self.momentum);
-        for (values, (gradient, momentum)) in self.values.iter_mut().zip(gradients) {
-            update.apply(values.values_mut(), gradient.values(), momentum.values_mut());
-        }
-    }
-
-    fn tensors(&self) -> [Vec<Vec<f32>>; 2] {
-        [&self.values, &self.momentum].map(|[weight, bias]| vec![exported(weight), bias.to_rows()])
-    }
-
-    fn set_momentum(&mut self, momentum: &[&Parameter]) {
-        self.momentum = [self.link.weight(&momentum[0].values), self.link.bias(&momentum[1].values)];
-    }
-
-    fn gradients(&self) -> Vec<Vec<f32>> {
-        let [weight, bias] = &self.gradients;
-        vec![exported(weight), bias.to_rows()]
+    fn variables_mut(&mut self) -> &mut [Variable] {
+        &mut self.variables
     }
 }

@@ -1,20 +1,23 @@
 //! The links that a network is a chain of: one file each.
 //!
-//! A link takes and gives flat rows of `f32`, one per example. It has two lives: in evaluation it keeps nothing but its
-//! packed values; in training it also keeps its output, and knows its gradient.
+//! A link takes and gives rows of `f32`, one per example. [`Link`] is what it is; [`Evaluate`] and [`Train`] are what it
+//! is with values. A new link is a file with these three.
 
 pub mod dense;
+pub mod variable;
 
 use std::fmt::Debug;
 
+use candle_core::Tensor;
+
 use crate::nn::init::Distribution;
 use crate::nn::kernels::{Matrix, Path, View};
-use crate::nn::optimizer::Update;
+use crate::nn::links::variable::Variable;
 use crate::nn::params::Parameter;
 
-/// A tensor that a link owns.
+/// A tensor that a link owns, without values.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Tensor {
+pub struct TensorSpec {
     /// What it is within its layer: `weight`.
     pub name: &'static str,
     /// Shape, outermost first.
@@ -29,12 +32,17 @@ pub trait Link: Debug + Send + Sync {
     fn inputs(&self) -> usize;
     /// Numbers per example that go out.
     fn outputs(&self) -> usize;
-    /// Its tensors, in the order in which `evaluator` and `learner` take them.
-    fn tensors(&self) -> Vec<Tensor>;
+    /// Whether a ReLU makes its output: then the gradient that it is given is already that before the ReLU.
+    fn rectifies(&self) -> bool;
+    /// Its tensors, in the order in which the other functions take them.
+    fn tensors(&self) -> Vec<TensorSpec>;
     /// Packs values of its tensors for evaluation.
     fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate>;
     /// Packs values of its tensors for training.
-    fn learner(&self, values: &[&Parameter], path: Path) -> Box<dyn Learn>;
+    fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train>;
+    /// The same forward pass (rows × inputs to rows × outputs) in candle's operations, whose derivatives are candle's: the
+    /// reference for the kernels.
+    fn reference(&self, values: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor>;
 }
 
 /// A link with values, ready to be evaluated.
@@ -45,33 +53,34 @@ pub trait Evaluate: Send + Sync {
     fn forward(&self, input: &[f32], rows: usize, output: &mut [f32]);
 }
 
-/// A link in training: values, their gradients, and what the optimizer remembers of them.
-///
-/// Works in parallel on the current pool; its results do not depend on the number of threads.
-pub trait Learn: Send {
-    /// Computes the output of a batch, and keeps it.
-    fn forward(&mut self, input: View<'_>);
-    /// The output of the latest batch.
-    fn output(&self) -> &Matrix;
-    /// Where a gradient of the output passes on to what precedes a final ReLU: where this is positive. `None` for everywhere.
-    fn gate(&self) -> Option<&Matrix>;
-    /// From the gradient of what precedes a final ReLU, computes the gradients of the values; and the gradient of the input if
-    /// it is asked for, as far as it passes through the gate of the link before.
-    fn backward(&mut self, input: View<'_>, gradient: &Matrix, below: Option<Below<'_>>);
-    /// Updates the values by their gradients.
-    fn update(&mut self, update: &Update);
-    /// Copies of the tensors' values, and of their momentum, each in the order of [`Link::tensors`] and in PyTorch's layout.
-    fn tensors(&self) -> [Vec<Vec<f32>>; 2];
-    /// Puts momentum back, as [`Learn::tensors`] gave it.
-    fn set_momentum(&mut self, momentum: &[&Parameter]);
-    /// Copies of the gradients of the latest batch, likewise.
-    fn gradients(&self) -> Vec<Vec<f32>>;
+/// A link with values, ready to be trained. Parallel within; the bits do not depend on the number of threads.
+pub trait Train: Send {
+    /// Maps a batch (rows × inputs) to `output` (rows × outputs): the same bits as [`Evaluate::forward`].
+    fn forward(&self, input: View, output: &mut Matrix);
+    /// Computes the gradients of the variables, and of the input if it is asked for.
+    fn backward(&mut self, pass: Backward);
+    /// Its tensors.
+    fn variables(&self) -> &[Variable];
+    /// Its tensors.
+    fn variables_mut(&mut self) -> &mut [Variable];
 }
 
-/// What the link below needs of a backward pass.
-pub struct Below<'a> {
-    /// Takes the gradient of its output.
-    pub gradient: &'a mut Matrix,
-    /// Its [`Learn::gate`].
-    pub gate: Option<&'a Matrix>,
+/// What a backward pass through a link goes from and to.
+#[derive(Debug)]
+pub struct Backward<'a> {
+    /// What the forward pass was given: rows × inputs.
+    pub input: View<'a>,
+    /// Gradient at the output, rows × outputs; of a link that rectifies, before its ReLU.
+    pub output_gradient: &'a Matrix,
+    /// Gradient at the input, to be written.
+    pub input_gradient: Option<InputGradient<'a>>,
+}
+
+/// The gradient at a link's input, to be written.
+#[derive(Debug)]
+pub struct InputGradient<'a> {
+    /// Rows × inputs.
+    pub out: &'a mut Matrix,
+    /// The input, if a ReLU made it: the gradient is 0 where it is 0.
+    pub rectified: Option<&'a Matrix>,
 }

@@ -6,22 +6,29 @@ use crate::base::name::LayerName;
 use crate::nn::links::Link;
 use crate::nn::links::dense::Dense;
 use crate::nn::network::{Layer, Network};
+use crate::nn::problem::{self, Problem};
 
 /// Depth and width of a fully connected network; 3×256 has four layers, `layer1` to `layer4`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fcn {
     /// Number of hidden layers.
-    #[serde(with = "crate::base::positive")]
     pub depth: usize,
     /// Width of each.
-    #[serde(with = "crate::base::positive")]
     pub width: usize,
 }
 
 impl Fcn {
     pub(super) fn name(&self) -> String {
         format!("fcn{}x{}", self.depth, self.width)
+    }
+
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let hint = "give 1 or more";
+        problem::first([
+            (self.depth >= 1, Problem { path: "fcn.depth", message: "there is no hidden layer", hint }),
+            (self.width >= 1, Problem { path: "fcn.width", message: "the hidden layers are empty", hint }),
+        ])
     }
 
     pub(super) fn network(&self, shape: [usize; 3], classes: usize) -> Network {

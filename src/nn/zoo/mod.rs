@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use fcn::Fcn;
 
 use crate::nn::network::Network;
+use crate::nn::problem::Problem;
 
 /// An architecture, as written in a pipeline file: `{ fcn: { depth: 3, width: 256 } }`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -21,6 +22,13 @@ impl Arch {
     pub fn name(&self) -> String {
         match self {
             Self::Fcn(fcn) => fcn.name(),
+        }
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<Problem> {
+        match self {
+            Self::Fcn(fcn) => fcn.problem(),
         }
     }
 

@@ -1,0 +1,80 @@
+//! A tensor in training, in the kernels' layout.
+
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::{ParallelSlice, ParallelSliceMut};
+
+use crate::nn::kernels::Matrix;
+use crate::nn::optimizer::Update;
+use crate::nn::params::Parameter;
+
+/// How the kernels keep a tensor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// A weight `[out, in]` as an in×out matrix: the right operand of the forward product.
+    Transposed,
+    /// A vector `[n]` as a matrix of one row.
+    Row,
+}
+
+impl Layout {
+    /// From PyTorch's layout.
+    pub fn pack(self, parameter: &Parameter) -> Matrix {
+        match (self, parameter.shape.as_slice()) {
+            (Self::Transposed, &[out, inputs]) => {
+                let mut matrix = Matrix::zeros(inputs, out);
+                Matrix::from_rows(out, inputs, &parameter.values).transpose_into(&mut matrix);
+                matrix
+            }
+            _ => Matrix::from_rows(1, parameter.values.len(), &parameter.values),
+        }
+    }
+
+    /// To PyTorch's layout.
+    pub fn unpack(self, matrix: &Matrix) -> Vec<f32> {
+        match self {
+            Self::Transposed => {
+                let mut rows = Matrix::zeros(matrix.columns(), matrix.rows());
+                matrix.transpose_into(&mut rows);
+                rows.to_rows()
+            }
+            Self::Row => matrix.to_rows(),
+        }
+    }
+}
+
+/// A tensor with its gradient and the optimizer's memory of it.
+#[derive(Debug)]
+pub struct Variable {
+    /// The values.
+    pub value: Matrix,
+    /// Derivative of the batch's mean loss.
+    pub gradient: Matrix,
+    /// The optimizer's momentum buffer.
+    pub momentum: Matrix,
+    layout: Layout,
+}
+
+impl Variable {
+    /// A variable with these values, and no momentum.
+    pub fn new(parameter: &Parameter, layout: Layout) -> Self {
+        let value = layout.pack(parameter);
+        let zeros = || Matrix::zeros(value.rows(), value.columns());
+        Self { gradient: zeros(), momentum: zeros(), value, layout }
+    }
+
+    /// How it is kept.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Makes a step of the optimizer.
+    pub fn update(&mut self, update: &Update) {
+        const TASK: usize = 1 << 14;
+        let values = self.value.values_mut().par_chunks_mut(TASK);
+        let momenta = self.momentum.values_mut().par_chunks_mut(TASK);
+        let gradients = self.gradient.values().par_chunks(TASK);
+        values.zip(momenta).zip(gradients).for_each(|((values, momenta), gradients)| {
+            update.apply(values, momenta, gradients);
+        });
+    }
+}

@@ -58,11 +58,14 @@ impl Failure {
     pub(super) fn render(&self, style: Style) -> String {
         match self {
             Self::Spec(errors) => {
-                let source = |_| NamedSource::new(&errors.name, errors.text.clone());
                 let reports = errors.errors.iter().map(|error| {
                     let label = error.span.clone().map(|span| LabeledSpan::at(span, &error.label));
                     let diagnostic = diagnostic(&error.message, error.hint.as_deref()).with_labels(label);
-                    draw(&Report::from(diagnostic).with_source_code(source(())), style)
+                    draw(
+                        &Report::from(diagnostic)
+                            .with_source_code(NamedSource::new(&errors.name, errors.text.clone())),
+                        style,
+                    )
                 });
                 reports.collect()
             }

@@ -175,12 +175,14 @@ impl<'a, 'o> Schedule<'a, 'o> {
             (_, State::Ready) => drop(self.ready.insert(place)),
             (State::Ready, State::Running { threads }) => {
                 self.ready.remove(&place);
-                (self.running, self.threads_used) = (self.running + 1, self.threads_used + threads);
+                self.running += 1;
+                self.threads_used += if node.node.work.kind().numeric { *threads } else { 0 };
                 self.observer.event(&Event::Started { node, threads: *threads });
             }
             (from, State::Ended(outcome)) => {
                 if let State::Running { threads } = from {
-                    (self.running, self.threads_used) = (self.running - 1, self.threads_used - threads);
+                    self.running -= 1;
+                    self.threads_used -= if node.node.work.kind().numeric { *threads } else { 0 };
                 }
                 self.ready.remove(&place);
                 self.observer.event(&Event::Ended { node, outcome });
@@ -213,13 +215,22 @@ impl<'a, 'o> Schedule<'a, 'o> {
             if free_places == 0 {
                 break;
             }
-            let free_threads = self.settings.threads.saturating_sub(self.threads_used);
-            let threads = (free_threads / self.ready.len().min(free_places)).max(1);
+            let threads = self.share(place, free_places);
             let job = Job { place, node: &self.keyed.nodes[place], inputs: self.inputs(place), threads };
             self.advance(place, State::Running { threads });
             let (store, settings, sender) = (self.store, self.settings, sender.clone());
             scope.spawn(move || job::run(&job, store, settings, &sender));
         }
+    }
+
+    /// Threads for a node that is about to start: numeric ones share those that are free, the others need one for a moment.
+    fn share(&self, place: usize, free_places: usize) -> usize {
+        let is_numeric = |place: &usize| self.keyed.nodes[*place].node.work.kind().numeric;
+        if !is_numeric(&place) {
+            return 1;
+        }
+        let sharing = self.ready.iter().filter(|place| is_numeric(place)).take(free_places).count();
+        (self.settings.threads.saturating_sub(self.threads_used) / sharing).max(1)
     }
 
     fn inputs(&self, place: usize) -> Inputs {

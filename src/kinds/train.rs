@@ -195,7 +195,7 @@ impl Train {
         let done = u64::from(epochs) * per_epoch + progress.batches as u64;
         if done.is_multiple_of(interval) {
             let (loss, error) = (progress.score.mean_loss(), progress.score.error());
-            let note = format!("epoch {} loss {loss:.4} error {error:.4}", epochs + 1);
+            let note = format!("epoch {}/{}  loss {loss:.4}  error {error:.4}", epochs + 1, self.epochs);
             context.progress(done, u64::from(self.epochs) * per_epoch, "batches", note);
         }
     }

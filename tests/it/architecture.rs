@@ -47,7 +47,7 @@ fn every_import_points_down() {
         };
         for (number, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
             for import in line.split("crate::").skip(1) {
-                let target: String = import.chars().take_while(|c| c.is_ascii_lowercase()).collect();
+                let target: String = import.chars().take_while(char::is_ascii_lowercase).collect();
                 let is_allowed = target == module || target == "base" || allowed.contains(&target.as_str());
                 assert!(
                     is_allowed || target.is_empty(),

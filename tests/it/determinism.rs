@@ -30,7 +30,7 @@ const RUN: [&str; 2] = ["run", "pipelines/quick.yaml"];
 /// Waits until a training has left a state behind: it is between epochs, or inside one.
 fn wait_for_state(space: &Space, child: &mut Child) {
     let staging = space.path("results/store/v1/staging");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let has_state = || {
         let keys = std::fs::read_dir(&staging).ok()?;
         let mut scratches = keys.filter_map(|key| std::fs::read_dir(key.ok()?.path().join("scratch")).ok());

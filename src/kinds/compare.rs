@@ -253,7 +253,7 @@ layer3,reinit,100,test,error,0.04
     fn what_cannot_be_compared_is_refused() {
         assert_snapshot!(compared(&published("Fig1b", 0.0), "Fig1a").unwrap_err(), @r"
         no row has the metric 'error'
-        use one of 'paper_l2'
+        use 'paper_l2'
         ");
         assert_snapshot!(compared(&published("Fig1a", 0.0), "Fig3a").unwrap_err(), @r"
         the rows of the table are not those of Fig3a: fullmodel, layer1, layer2, layer3, layer4, where the figure has stage1.block1, stage2.block1, stage3.block1, stage3.block2, stage4.block1, stage4.block2, stage5.block1, stage5.block2, fc1, fc2, final_linear, fullmodel

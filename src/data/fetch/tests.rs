@@ -174,7 +174,7 @@ fn a_wrong_file_in_a_folder_is_an_error_and_no_reason_to_look_elsewhere() {
     let (file, found) = (described(&content()), described(&wrong));
     let message = error.to_string();
     assert!(
-        message.contains("datasets/images.gz' is not the published file: found 20000 bytes"),
+        message.contains("datasets/images.gz' is not the published file\nfound\n  20000 bytes\n"),
         "{message}"
     );
     for fact in [file.sha256, file.blake3.to_string(), found.sha256, found.blake3.to_string()] {

@@ -1,7 +1,8 @@
 //! Speed of training and evaluation, on random examples of MNIST's shape in batches of 128.
 //!
-//! `cargo bench --bench train -- [--threads N] [--seconds S]` prints a line per model:
-//! `model,phase,threads,median ms per batch,images per second`.
+//! `cargo bench --profile dev --bench train -- [--threads N] [--seconds S]` prints a line per model and phase:
+//! `model,phase,threads,median ms per batch,images per second`. (`dev` is optimised, and built already.)
+//! `benches/peers/compare.py` runs it alternately with the same work in `PyTorch`.
 #![expect(clippy::print_stdout, reason = "what a bench is for")]
 
 use std::time::Instant;

@@ -3,6 +3,9 @@
 //! Knows tensors, and nothing of pipelines, stores or keys. A [`network::Network`] is a linear chain of named layers;
 //! each is a [`links::Link`] that knows its tensors, its forward and its backward pass over [`kernels`]. The layer's
 //! name is the prefix of its tensors' names, so a reset is "overwrite the tensors under a prefix".
+//!
+//! A [`learner::Learner`] makes steps, a [`train::Trainer`] epochs; [`run`] is how the result looks on disk. The kernels'
+//! reference is [`autograd`]: the same chain in candle.
 
 pub mod autograd;
 pub mod distance;

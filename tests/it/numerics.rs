@@ -6,7 +6,8 @@ use layerwise::nn::kernels::Path;
 use layerwise::nn::learner::Learner;
 use layerwise::nn::network::Network;
 use layerwise::nn::optimizer::{Optimizer, Sgd, Update};
-use layerwise::nn::params::Params;
+use layerwise::nn::params::{Parameter, Params};
+use layerwise::nn::tensors;
 use layerwise::nn::zoo::{Arch, Fcn};
 
 fn fcn(depth: usize, width: usize, shape: [usize; 3], classes: usize) -> Network {
@@ -95,5 +96,65 @@ fn threads_do_not_change_a_bit() {
         let alone = train(1);
         assert_eq!(train(2), alone, "{path:?}");
         assert_eq!(train(3), alone, "{path:?}");
+    }
+}
+
+/// What `data/make_pytorch.py` wrote.
+struct PyTorch(Vec<Parameter>);
+
+impl PyTorch {
+    const ROWS: usize = 128;
+
+    fn read() -> Self {
+        Self(tensors::from_bytes(include_bytes!("data/pytorch.safetensors")).expect("it is whole"))
+    }
+
+    fn tensor(&self, name: &str) -> &Parameter {
+        self.0.iter().find(|tensor| tensor.name == name).expect("the script writes it")
+    }
+
+    fn params(&self, network: &Network, prefix: &str) -> Params {
+        let parameter = |name: String| Parameter {
+            name: name.clone(),
+            ..self.tensor(&format!("{prefix}.{name}")).clone()
+        };
+        Params(network.tensors().map(|(name, _)| parameter(name)).collect())
+    }
+
+    fn scramble(index: usize) -> u32 {
+        (index as u32).wrapping_mul(2_654_435_761)
+    }
+
+    fn input() -> Vec<f32> {
+        (0..Self::ROWS * 784).map(|index| (Self::scramble(index) >> 24) as f32 / 128.0 - 1.0).collect()
+    }
+
+    fn labels() -> Vec<u8> {
+        (0..Self::ROWS).map(|index| ((Self::scramble(index) >> 16) % 10) as u8).collect()
+    }
+}
+
+/// Initial parameters written by Python, then logits, loss, gradients, and 50 steps of SGD with momentum and decay.
+#[test]
+fn training_agrees_with_pytorch() {
+    let theirs = PyTorch::read();
+    let (input, labels) = (PyTorch::input(), PyTorch::labels());
+    let update = Optimizer::Sgd(Sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-3 }).update(0.05);
+    for path in Path::available() {
+        let network = fcn(3, 32, [1, 28, 28], 10).on(path);
+        let mut learner = Learner::new(&network, &theirs.params(&network, "initial"));
+        let score = learner.step(&input, &labels, &update);
+        assert!(difference(&learner.logits(), &theirs.tensor("logits").values) < 1e-5, "{path:?}");
+        let loss = f64::from(theirs.tensor("loss").values[0]);
+        assert!((score.mean_loss() / loss - 1.0).abs() < 1e-6, "{path:?}");
+        assert_close(&learner.gradients(), &theirs.params(&network, "gradient"), 1e-5, path.name());
+        assert_close(&learner.params(), &theirs.params(&network, "after1"), 1e-6, path.name());
+        for _ in 1..50 {
+            learner.step(&input, &labels, &update);
+        }
+        assert_close(&learner.params(), &theirs.params(&network, "after50"), 1e-4, path.name());
+        let final_loss = f64::from(theirs.tensor("final_loss").values[0]);
+        let score = learner.differentiate(&input, &labels);
+        assert!((score.mean_loss() / final_loss - 1.0).abs() < 1e-4, "{path:?}");
     }
 }

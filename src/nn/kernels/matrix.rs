@@ -93,6 +93,7 @@ impl Matrix {
     }
 
     /// A panel, and its width with padding.
+    #[inline]
     pub fn panel(&self, index: usize) -> (&[f32], usize) {
         let width = (self.columns - index * PANEL).min(PANEL).next_multiple_of(LANES);
         (&self.values[index * PANEL * self.rows..][..width * self.rows], width)
@@ -157,6 +158,7 @@ impl<'a> View<'a> {
     }
 
     /// The columns `PANEL·index..`: numbers from the first row's on, distance between rows, and how many columns.
+    #[inline]
     pub fn strip(&self, index: usize) -> (&'a [f32], usize, usize) {
         let width = (self.columns - index * PANEL).min(PANEL);
         if self.panels {

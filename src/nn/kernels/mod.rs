@@ -20,6 +20,7 @@ const GENERATION: u32 = 1;
 pub struct Path(Instructions);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "this machine has only the last one"))]
 enum Instructions {
     /// Sixteen lanes, fused multiply-add.
     Avx512,
@@ -64,4 +65,17 @@ impl Path {
 /// What the results of this machine depend on, beside the input: device, data type, path, generation of the kernels.
 pub fn numerics_class() -> String {
     format!("cpu-f32-{}-{GENERATION}", Path::detect().name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_portable_path_is_everywhere_and_last() {
+        let paths = Path::available();
+        assert_eq!(paths.last().map(|path| path.name()), Some("portable"));
+        assert_eq!(Path::detect(), paths[0]);
+        assert_eq!(numerics_class(), format!("cpu-f32-{}-1", paths[0].name()));
+    }
 }

@@ -4,7 +4,7 @@ CARGO    ?= cargo
 # The same profile as the tests, so that polars and candle compile once.
 BINARY   := target/debug/layerwise
 
-.PHONY: help reproduce build test test-paper bench bench-pytorch clean
+.PHONY: help reproduce build test test-paper bench bench-pytorch check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,10 +22,13 @@ test-paper: ## the published numbers at full scale: minutes, unless `make reprod
 	$(CARGO) test --locked --test it paper -- --ignored
 
 bench: ## time training and evaluation
-	$(CARGO) bench --locked --bench train
+	$(CARGO) bench --locked --profile dev --bench train
 
 bench-pytorch: ## the same work beside PyTorch, in turn (needs python3 with torch)
-	benches/peers/compare.sh
+	python3 benches/peers/compare.py
+
+check-probes: ## recompute the probes of results/fig1 in PyTorch, from our checkpoints (needs python3 with torch)
+	python3 benches/peers/check_probes.py results/fig1
 
 clean: ## remove what was built; results and the store stay
 	$(CARGO) clean

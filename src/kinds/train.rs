@@ -22,7 +22,7 @@ use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, S
 /// What an interrupted training continues from, in its scratch folder.
 const STATE: &str = "state";
 /// Multiplications between two reports: a fraction of a second.
-const REPORT: usize = 1 << 35;
+const REPORT: usize = 1 << 31;
 
 /// Parameters of `train`.
 #[derive(Serialize, Deserialize)]

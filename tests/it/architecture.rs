@@ -7,7 +7,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("base", &[]),
     ("stage", &[]),
     ("data", &[]),
-    ("nn", &["data"]),
+    ("nn", &[]),
     ("table", &[]),
     ("figure", &[]),
     ("pipeline", &["stage"]),

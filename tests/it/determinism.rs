@@ -95,10 +95,12 @@ fn two_runs_at_once_share_the_work() {
     let space = long();
     let runs = [space.start(&RUN), space.start(&RUN)];
     let outputs = runs.map(|run| run.wait_with_output().unwrap());
-    let trained = |output: &std::process::Output| {
+    let waited = |output: &std::process::Output| {
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8_lossy(&output.stderr).contains("batches")
+        String::from_utf8_lossy(&output.stderr).contains("another run is making this")
     };
-    let trainings = outputs.iter().filter(|output| trained(output)).count();
-    assert_eq!(trainings, 1, "one of them trains, the other waits: {outputs:#?}");
+    assert!(outputs.iter().any(waited), "one of them works, the other waits: {outputs:#?}");
+    let undisturbed = long();
+    undisturbed.run_quick(&[]);
+    assert!(space.results("quick") == undisturbed.results("quick"));
 }

@@ -90,8 +90,7 @@ impl Live {
     }
 
     fn start(&mut self, node: &KeyedNode) {
-        let style =
-            ProgressStyle::with_template("{prefix:>20} {bar:30} {percent:>3}%  {msg}  {elapsed} +{eta}");
+        let style = ProgressStyle::with_template("{prefix:>20} {bar:30} {percent:>3}%  {msg}  {eta} left");
         let style = style.expect("the template is well-formed").progress_chars("━╸─");
         let bar = self.bars.add(ProgressBar::new(1).with_style(style).with_prefix(node.node.to_string()));
         bar.set_message(kind(node));

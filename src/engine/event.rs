@@ -1,6 +1,6 @@
 //! What happens during a run, told to observers as it happens.
 
-use crate::engine::scheduler::Outcome;
+use crate::engine::outcome::Outcome;
 use crate::pipeline::KeyedNode;
 use crate::stage::Report;
 

@@ -1,12 +1,12 @@
 //! One execution: take the lease, run the stage, commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::engine::scheduler::{Message, Settings};
 use crate::pipeline::KeyedNode;
 use crate::stage::{Context, Inputs, Report, StageError};
 use crate::store::{Begin, Provenance, Record, Staging, Store};
@@ -14,6 +14,28 @@ use crate::store::{Begin, Provenance, Record, Staging, Store};
 /// How often a job looks whether another process has finished the same work.
 const POLL: Duration = Duration::from_millis(100);
 
+/// What a run may use; nothing of it affects results.
+pub struct Settings<'a> {
+    /// The project's folder.
+    pub root: &'a Path,
+    /// How many stages run side by side.
+    pub jobs: usize,
+    /// How many threads they share.
+    pub threads: usize,
+    /// Set when the user wants to stop.
+    pub cancelled: &'a AtomicBool,
+    /// What every record of this run says of its origin.
+    pub provenance: Provenance,
+}
+
+/// What a job tells the scheduler.
+pub(super) enum Message {
+    Reported(usize, Report),
+    Waiting(usize),
+    Done(usize, Result<Arc<Record>, StageError>),
+}
+
+/// A node that is to run, with all that it needs.
 pub(super) struct Job<'a> {
     pub(super) place: usize,
     pub(super) node: &'a KeyedNode,

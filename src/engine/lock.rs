@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
 use crate::base::fsx::{self, FileError};
-use crate::engine::scheduler::Outcome;
+use crate::engine::outcome::Outcome;
 use crate::pipeline::Keyed;
 use crate::stage::StageKey;
 

@@ -6,14 +6,17 @@
 pub mod event;
 mod job;
 pub mod lock;
+pub mod outcome;
 pub mod plan;
 pub mod publish;
 pub mod scheduler;
 
 pub use event::{Event, Observer};
+pub use job::Settings;
 pub use lock::Lock;
+pub use outcome::Outcome;
 pub use plan::{Plan, Reason, Status};
-pub use scheduler::{Outcome, Settings, run};
+pub use scheduler::run;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::base::digest::Digest;
 use crate::base::fsx::{self, FileError};
 use crate::engine::lock::Lock;
-use crate::engine::scheduler::Outcome;
+use crate::engine::outcome::Outcome;
 use crate::pipeline::matrix::describe;
 use crate::pipeline::{Keyed, Node};
 use crate::store::{Output, Store};

@@ -1,7 +1,7 @@
 //! Runs what a plan says, independent nodes side by side.
 //!
 //! One thread owns the states; each job runs on a thread of its own and sends exactly one `Done`. Every change of state goes through
-//! [`Schedule::advance`]:
+//! `Schedule::advance`:
 //!
 //! ```text
 //! Waiting(left) ──the last input ended well──→ Ready ──a place is free──→ Running ──→ Ended(Built | Failed | Interrupted)
@@ -9,66 +9,18 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Scope;
 
 use crate::engine::event::{Event, Observer};
-use crate::engine::job::{self, Job};
+use crate::engine::job::{self, Job, Message, Settings};
+use crate::engine::outcome::Outcome;
 use crate::engine::plan::{Plan, Status};
 use crate::pipeline::{Keyed, KeyedNode};
-use crate::stage::{Artifact, Inputs, Report, StageError};
-use crate::store::{Provenance, Record, Store};
-
-/// How a wanted node ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// It was done before.
-    Cached(Arc<Record>),
-    /// It was done now.
-    Built(Arc<Record>),
-    /// It failed.
-    Failed(StageError),
-    /// It could not run: this node, or one that it needed, failed.
-    Skipped {
-        /// The node that failed.
-        because: String,
-    },
-    /// The user stopped the run before it was done.
-    Interrupted,
-}
-
-impl Outcome {
-    /// The record, if the node ended well.
-    pub fn record(&self) -> Option<&Arc<Record>> {
-        match self {
-            Self::Cached(record) | Self::Built(record) => Some(record),
-            Self::Failed(_) | Self::Skipped { .. } | Self::Interrupted => None,
-        }
-    }
-}
-
-/// What a run may use; nothing of it affects results.
-pub struct Settings<'a> {
-    /// The project's folder.
-    pub root: &'a Path,
-    /// How many stages run side by side.
-    pub jobs: usize,
-    /// How many threads they share.
-    pub threads: usize,
-    /// Set when the user wants to stop.
-    pub cancelled: &'a AtomicBool,
-    /// What every record of this run says of its origin.
-    pub provenance: Provenance,
-}
-
-pub(super) enum Message {
-    Reported(usize, Report),
-    Waiting(usize),
-    Done(usize, Result<Arc<Record>, StageError>),
-}
+use crate::stage::{Artifact, Inputs, StageError};
+use crate::store::Store;
 
 enum State {
     Unwanted,

@@ -13,7 +13,7 @@ use crate::base::suggest;
 use crate::pipeline::document::{Document, join};
 use crate::pipeline::error::SpecError;
 use crate::pipeline::scalar;
-use crate::pipeline::validate::{Pipeline, StageSpec};
+use crate::pipeline::spec::{Need, Pipeline, StageSpec};
 use crate::stage::{AnyStage, Arity, ParseError, Slot};
 
 /// Where in the matrix a node stands: axis → value.
@@ -115,7 +115,7 @@ fn connect(
             .iter()
             .all(|(axis, value)| coordinates.get(axis).is_none_or(|ours| ours == value))
     };
-    let filled = |need: &crate::pipeline::validate::Need| {
+    let filled = |need: &Need| {
         let sources = need.stages.iter().flat_map(|stage| unfolded[stage].1.iter());
         (need.slot, sources.filter(agrees).copied().collect())
     };

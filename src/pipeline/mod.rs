@@ -12,6 +12,7 @@ mod order;
 pub mod overrides;
 pub mod scalar;
 pub mod spans;
+pub mod spec;
 pub mod validate;
 
 pub use document::Document;
@@ -19,7 +20,7 @@ pub use error::{SpecError, SpecErrors};
 pub use key::{Keyed, KeyedNode};
 pub use matrix::{Graph, Node};
 pub use overrides::Override;
-pub use validate::Pipeline;
+pub use spec::Pipeline;
 
 use crate::stage::Registry;
 

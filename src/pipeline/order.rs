@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::suggest;
 use crate::pipeline::document::Document;
 use crate::pipeline::error::SpecError;
-use crate::pipeline::validate::StageSpec;
+use crate::pipeline::spec::StageSpec;
 use crate::stage::Slot;
 
 /// Orders the stages; those that are free to come next keep the order of the file.

@@ -13,44 +13,11 @@ use crate::pipeline::error::SpecError;
 use crate::pipeline::order;
 use crate::pipeline::overrides::Override;
 use crate::pipeline::scalar::{self, Reference};
+use crate::pipeline::spec::{Need, Pipeline, StageSpec};
 use crate::stage::{Arity, Kind, Registry, Slot};
 
 const TOP_LEVEL: [&str; 5] = ["pipeline", "about", "params", "matrix", "stages"];
 const BESIDE_KIND: [&str; 2] = ["needs", "about"];
-
-/// A pipeline whose names all resolve; its parameters still hold references.
-pub struct Pipeline {
-    /// Its name: the folder under `results/`.
-    pub name: String,
-    /// Values of each axis.
-    pub axes: BTreeMap<AxisName, Vec<Value>>,
-    /// Values of `params`.
-    pub parameters: BTreeMap<String, Value>,
-    /// Stages, each after those it needs.
-    pub stages: Vec<StageSpec>,
-}
-
-/// A named unit of the pipeline.
-pub struct StageSpec {
-    /// Its name.
-    pub name: StageName,
-    /// Its kind.
-    pub kind: &'static Kind,
-    /// Path of its parameters in the document, as in `stages.fit.train`.
-    pub path: String,
-    /// Its parameters, references unbound.
-    pub parameters: Value,
-    /// What it needs, by slot.
-    pub needs: Vec<Need>,
-}
-
-/// A filled slot.
-pub struct Need {
-    /// The slot.
-    pub slot: &'static Slot,
-    /// The stages that fill it.
-    pub stages: Vec<StageName>,
-}
 
 impl Pipeline {
     /// Checks a document; returns all mistakes that can be told apart.

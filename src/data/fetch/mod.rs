@@ -2,7 +2,7 @@
 //!
 //! A folder of the project is a source that may be absent but must not be wrong: what is there under a published name
 //! and differs is an error, not a reason to look elsewhere. A web source may be wrong, slow, or gone: it is retried if
-//! that can help (see [`http`]), and then the next one is asked.
+//! that can help (see `http.rs`), and then the next one is asked.
 
 mod http;
 #[cfg(test)]

@@ -13,7 +13,7 @@ reproduce: build ## run PIPELINE (default pipelines/fig1.yaml) and print its tab
 	@$(BINARY) run $(PIPELINE)
 
 build:
-	@$(CARGO) build --quiet --locked
+	@$(CARGO) build --locked
 
 test: ## all tests, a few minutes
 	$(CARGO) test --locked

@@ -48,7 +48,7 @@ struct Filter(Condition);
 impl Stage for Aggregate {
     const KIND: &'static str = "aggregate";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str = "Gathers tidy rows, and summarises them as a table";
+    const ABOUT: &'static str = "gather tidy rows, and summarise them as a table";
     const SLOTS: &'static [Slot] =
         &[Slot::any("probes", PROBES), Slot::any("distances", DISTANCES), Slot::any("training", RUN)];
     const OUTPUT: ArtifactType = TABLE;
@@ -66,11 +66,11 @@ impl Stage for Aggregate {
             3 => self.check_unused(),
             _ => {
                 let first = missing.into_iter().flatten().next().unwrap_or_default();
-                let message = "`rows`, `columns` and `value` make a table together".to_owned();
+                let message = "'rows', 'columns' and 'value' make a table together".to_owned();
                 Err(ParameterError::new(
                     "",
                     message,
-                    format!("add `{first}`, or leave out all three to gather only"),
+                    format!("add '{first}', or leave out all three to gather only"),
                 ))
             }
         }
@@ -107,7 +107,7 @@ fn gather(inputs: &Inputs) -> Result<Tidy, StageError> {
             format!(
                 "exactly one of 'probes', 'distances' and 'training' can be aggregated, and this stage has {found}"
             ),
-            "connect one of them under `needs`, and aggregate the others in stages of their own",
+            "connect one of them under 'needs', and aggregate the others in stages of their own",
         ));
     };
     let mut parts = Vec::new();
@@ -136,18 +136,18 @@ impl Aggregate {
     fn check_names(&self) -> Result<(), ParameterError> {
         if !self.statistics.contains(&Statistic::Mean) {
             let message = "a table without means cannot be shown";
-            return Err(ParameterError::new("statistics", message, "add `mean`"));
+            return Err(ParameterError::new("statistics", message, "add 'mean'"));
         }
         let mut names: Vec<_> = self.rows.iter().map(|name| ("rows", name)).collect();
         names.extend(self.columns.iter().map(|name| ("columns", name)));
         names.extend(self.over.iter().map(|name| ("over", name)));
         for (at, (path, name)) in names.iter().enumerate() {
             if let Some((other, _)) = names[..at].iter().find(|(_, earlier)| earlier == name) {
-                let message = format!("'{name}' is named in `{other}` already");
+                let message = format!("'{name}' is named in '{other}' already");
                 return Err(ParameterError::new(
                     *path,
                     message,
-                    format!("remove it from `{path}` or `{other}`"),
+                    format!("remove it from '{path}' or '{other}'"),
                 ));
             }
         }
@@ -163,8 +163,8 @@ impl Aggregate {
         match unused.into_iter().find(|(_, given)| *given) {
             None => Ok(()),
             Some((name, _)) => {
-                let message = format!("`{name}` has no use where rows are only gathered");
-                Err(ParameterError::new(name, message, "add `rows`, `columns` and `value`, or remove it"))
+                let message = format!("'{name}' has no use where rows are only gathered");
+                Err(ParameterError::new(name, message, "add 'rows', 'columns' and 'value', or remove it"))
             }
         }
     }
@@ -223,7 +223,7 @@ impl TryFrom<Value> for Filter {
                 let values = members.remove("not").unwrap_or_default();
                 Ok(Self(Condition::NotIn(sorted(values)?)))
             }
-            Value::Object(_) => Err("expected a value, a list of values, or `not: [...]`".to_owned()),
+            Value::Object(_) => Err("expected a value, a list of values, or 'not: [...]'".to_owned()),
             values => Ok(Self(Condition::In(sorted(values)?))),
         }
     }
@@ -309,12 +309,12 @@ mod tests {
         let probes = artifact(folder.path(), "probes.csv", "0", &published("Fig1a", 0.0));
         assert_snapshot!(run("aggregate", &layer_by_source(), &[]).unwrap_err(), @r"
         exactly one of 'probes', 'distances' and 'training' can be aggregated, and this stage has none
-        connect one of them under `needs`, and aggregate the others in stages of their own
+        connect one of them under 'needs', and aggregate the others in stages of their own
         ");
         let both = [("probes", probes.clone()), ("distances", probes)];
         assert_snapshot!(run("aggregate", &layer_by_source(), &both).unwrap_err(), @r"
         exactly one of 'probes', 'distances' and 'training' can be aggregated, and this stage has probes and distances
-        connect one of them under `needs`, and aggregate the others in stages of their own
+        connect one of them under 'needs', and aggregate the others in stages of their own
         ");
     }
 
@@ -322,12 +322,12 @@ mod tests {
     fn parameters_are_checked() {
         let error = |parameters: Value| run("aggregate", &parameters, &[]).unwrap_err();
         assert_snapshot!(error(json!({ "rows": "layer", "value": "error" })), @r"
-        : `rows`, `columns` and `value` make a table together
-        add `columns`, or leave out all three to gather only
+        : 'rows', 'columns' and 'value' make a table together
+        add 'columns', or leave out all three to gather only
         ");
         assert_snapshot!(error(json!({ "where": { "epoch": 0 } })), @r"
-        where: `where` has no use where rows are only gathered
-        add `rows`, `columns` and `value`, or remove it
+        where: 'where' has no use where rows are only gathered
+        add 'rows', 'columns' and 'value', or remove it
         ");
         let with = |name: &str, value: Value| {
             let mut parameters = layer_by_source();
@@ -335,14 +335,14 @@ mod tests {
             parameters
         };
         assert_snapshot!(error(with("over", json!(["seed", "layer"]))), @r"
-        over: 'layer' is named in `rows` already
-        remove it from `over` or `rows`
+        over: 'layer' is named in 'rows' already
+        remove it from 'over' or 'rows'
         ");
         assert_snapshot!(error(with("statistics", json!(["std"]))), @r"
         statistics: a table without means cannot be shown
-        add `mean`
+        add 'mean'
         ");
-        assert_snapshot!(error(with("where", json!({ "layer": { "nt": "layer1" } }))), @"where.layer: expected a value, a list of values, or `not: [...]`");
+        assert_snapshot!(error(with("where", json!({ "layer": { "nt": "layer1" } }))), @"where.layer: expected a value, a list of values, or 'not: [...]'");
         assert_snapshot!(error(with("rows", json!({}))), @"rows: expected a value or a list of values, found {}");
     }
 

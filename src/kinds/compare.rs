@@ -50,7 +50,7 @@ fn is_default_threshold(threshold: &f64) -> bool {
 impl Stage for Compare {
     const KIND: &'static str = "compare";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str = "Puts a table beside the published values";
+    const ABOUT: &'static str = "put a table beside the published values";
     const SLOTS: &'static [Slot] = &[Slot::one("table", TABLE)];
     const OUTPUT: ArtifactType = COMPARISON;
     const PUBLISHED: bool = true;
@@ -261,7 +261,7 @@ layer3,reinit,100,test,error,0.04
         ");
         assert_snapshot!(compared(&published("Fig1a", 0.0), "Fig2").unwrap_err(), @r"
         dataset: Fig2 has more than one dataset: cifar10, mnist
-        choose one, as in `dataset: cifar10`
+        choose one, as in 'dataset: cifar10'
         ");
         let parsed = |parameters: Value| run("compare", &parameters, &[]).unwrap_err();
         assert_snapshot!(parsed(json!({ "reference": "paper", "figure": "fig1a" })), @r"

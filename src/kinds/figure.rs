@@ -66,7 +66,7 @@ fn is_mean(statistic: &Statistic) -> bool {
 impl Stage for Figure {
     const KIND: &'static str = "figure";
     const VERSION: u32 = 1;
-    const ABOUT: &'static str = "Draws a table as SVG and PNG";
+    const ABOUT: &'static str = "draw a table as SVG and PNG";
     const SLOTS: &'static [Slot] = &[Slot::one("table", TABLE)];
     const OUTPUT: ArtifactType = FIGURE;
     const PUBLISHED: bool = true;
@@ -76,7 +76,7 @@ impl Stage for Figure {
         match options.scale {
             Some(Scale { min, max }) if min >= max => {
                 let message = format!("the scale ends at {max} and begins at {min}");
-                Err(ParameterError::new("heatmap.scale", message, "give a `max` above `min`"))
+                Err(ParameterError::new("heatmap.scale", message, "give a 'max' above 'min'"))
             }
             _ => Ok(()),
         }
@@ -179,12 +179,12 @@ mod tests {
         let error = run("figure", &json!({ "heatmap": {} }), &[("table", table)]).unwrap_err();
         insta::assert_snapshot!(error, @r"
         the table has gathered rows, not aggregated ones: its columns are seed, model, layer, source, epoch, draw, split, metric, value
-        give the aggregate stage `rows: layer`, `columns` and `value`
+        give the aggregate stage 'rows: layer', 'columns' and 'value'
         ");
         let scale = json!({ "heatmap": { "scale": { "min": 1, "max": 0 } } });
         insta::assert_snapshot!(run("figure", &scale, &[]).unwrap_err(), @r"
         heatmap.scale: the scale ends at 0 and begins at 1
-        give a `max` above `min`
+        give a 'max' above 'min'
         ");
     }
 

@@ -93,8 +93,8 @@ impl CompareError {
     /// What to do: begins with a verb.
     pub fn hint(&self) -> String {
         match self {
-            Self::Rows { expected, .. } => format!("aggregate with `rows: {expected}`"),
-            Self::Columns { .. } => "aggregate with `columns: source`".into(),
+            Self::Rows { expected, .. } => format!("aggregate with 'rows: {expected}'"),
+            Self::Columns { .. } => "aggregate with 'columns: source'".into(),
             Self::Disjoint { .. } => "choose the figure that shows this model and these layers".into(),
         }
     }

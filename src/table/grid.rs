@@ -105,7 +105,7 @@ impl GridError {
         match self {
             Self::NotAggregated { columns } => {
                 let value = if columns.iter().any(|c| c == "layer") { "layer" } else { "…" };
-                Some(format!("give the aggregate stage `rows: {value}`, `columns` and `value`"))
+                Some(format!("give the aggregate stage 'rows: {value}', 'columns' and 'value'"))
             }
             _ => None,
         }

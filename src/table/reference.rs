@@ -79,7 +79,7 @@ impl ReferenceError {
             Self::NoFigure { figure: word, known } | Self::NoPanel { value: word, known, .. } => {
                 suggest::hint(word, known.iter().map(String::as_str))
             }
-            Self::Ambiguous { facet, known, .. } => format!("choose one, as in `{facet}: {}`", known[0]),
+            Self::Ambiguous { facet, known, .. } => format!("choose one, as in '{facet}: {}'", known[0]),
         }
     }
 }
@@ -306,8 +306,8 @@ mod tests {
         };
         let choice = |figure| Choice { figure, ..Choice::default() };
         insta::assert_snapshot!(error(choice("Fig1d")), @"the publication has no figure 'Fig1d' with known values; did you mean 'Fig1a'?");
-        insta::assert_snapshot!(error(choice("Fig2")), @"Fig2 has more than one dataset: cifar10, mnist; choose one, as in `dataset: cifar10`");
+        insta::assert_snapshot!(error(choice("Fig2")), @"Fig2 has more than one dataset: cifar10, mnist; choose one, as in 'dataset: cifar10'");
         insta::assert_snapshot!(error(Choice { metric: Some("loss"), ..choice("Fig1a") }), @"Fig1a has no metric 'loss'; use 'error'");
-        insta::assert_snapshot!(error(Choice { metric: Some("error"), ..choice("Fig17-18") }), @"Fig17-18 has more than one dataset: cifar10, imagenet; choose one, as in `dataset: cifar10`");
+        insta::assert_snapshot!(error(Choice { metric: Some("error"), ..choice("Fig17-18") }), @"Fig17-18 has more than one dataset: cifar10, imagenet; choose one, as in 'dataset: cifar10'");
     }
 }

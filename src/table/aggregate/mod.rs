@@ -92,13 +92,13 @@ impl AggregateError {
         match self {
             Self::NoColumn { name, present } => from(name, present),
             Self::NoValue { value, present, .. } => from(value, present),
-            Self::NoRow => Some("loosen `where`".into()),
+            Self::NoRow => Some("loosen 'where'".into()),
             Self::EmptyKey { column } if column == "epoch" => Some(
-                "use 'source', which is the epoch or `rerand`, or leave such rows out with `where`".into(),
+                "use 'source', which is the epoch or 'rerand', or leave such rows out with 'where'".into(),
             ),
-            Self::EmptyKey { .. } => Some("leave such rows out with `where`".into()),
+            Self::EmptyKey { .. } => Some("leave such rows out with 'where'".into()),
             Self::Varies { column, values, .. } => Some(format!(
-                "add '{column}' to `rows` or `over`, make it the `columns`, or choose with `where: {{ {column}: {} }}`",
+                "add '{column}' to 'rows' or 'over', make it the 'columns', or choose with 'where: {{ {column}: {} }}'",
                 values[0]
             )),
             Self::Contradiction { .. } => Some("gather each measurement from one stage only".into()),
@@ -271,7 +271,7 @@ mod tests {
         let gathered = Grid::from_tidy(&parse(TWO_SEEDS)).unwrap_err();
         assert_snapshot!(format!("{gathered}\n{}", gathered.hint().unwrap()), @r"
         the table has gathered rows, not aggregated ones: its columns are seed, model, layer, source, epoch, draw, split, metric, value
-        give the aggregate stage `rows: layer`, `columns` and `value`
+        give the aggregate stage 'rows: layer', 'columns' and 'value'
         ");
     }
 
@@ -314,12 +314,12 @@ mod tests {
         let splits = TWO_SEEDS.to_owned() + "0,fcn,layer1,reinit,0,,train,error,0.1\n";
         assert_snapshot!(complaint(&splits, &layer_by_source()), @r"
         the column 'split' varies within layer=layer1, source=0: 'test', 'train'
-        add 'split' to `rows` or `over`, make it the `columns`, or choose with `where: { split: test }`
+        add 'split' to 'rows' or 'over', make it the 'columns', or choose with 'where: { split: test }'
         ");
         let over_draws = Query { over: words(&["draw"]), ..layer_by_source() };
         assert_snapshot!(complaint(TWO_SEEDS, &over_draws), @r"
         the column 'seed' varies within layer=layer1, source=rerand: '0', '1'
-        add 'seed' to `rows` or `over`, make it the `columns`, or choose with `where: { seed: 0 }`
+        add 'seed' to 'rows' or 'over', make it the 'columns', or choose with 'where: { seed: 0 }'
         ");
     }
 
@@ -341,12 +341,12 @@ mod tests {
         ");
         assert_snapshot!(complaint(TWO_SEEDS, &only("metric", Condition::In(words(&["loss"])))), @r"
         no row is left after selection
-        loosen `where`
+        loosen 'where'
         ");
         let epochs = Query { columns: "epoch".into(), ..layer_by_source() };
         assert_snapshot!(complaint(TWO_SEEDS, &epochs), @r"
         the column 'epoch' is empty in some of the rows, so it cannot name a row or a column
-        use 'source', which is the epoch or `rerand`, or leave such rows out with `where`
+        use 'source', which is the epoch or 'rerand', or leave such rows out with 'where'
         ");
         assert_snapshot!(complaint("0,fcn,layer1,reinit,0,,test,error,x\n", &layer_by_source()), @"'x' in the column 'value' is no number");
     }

@@ -18,8 +18,8 @@ pub(super) enum Failure {
     Input { message: String, hint: String },
     /// Stages failed: name, kind, error.
     Stages(Vec<(String, &'static str, StageError)>),
-    /// The user stopped the run: the command that continues it.
-    Interrupted { again: String },
+    /// The user stopped the run.
+    Interrupted,
 }
 
 /// How to draw.
@@ -50,7 +50,7 @@ impl Failure {
         match self {
             Self::Stages(_) => 1,
             Self::Spec(_) | Self::Input { .. } => 2,
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted => 130,
         }
     }
 
@@ -81,11 +81,10 @@ impl Failure {
                 };
                 failures.iter().map(render).collect()
             }
-            Self::Interrupted { again } => {
-                let hint = format!("run '{again}' to continue where this stopped");
+            Self::Interrupted => {
+                let message = "stopped; finished stages and the last training state are kept";
                 draw(
-                    &diagnostic("stopped; finished stages and the last training state are kept", Some(&hint))
-                        .into(),
+                    &diagnostic(message, Some("run the same command again to continue from there")).into(),
                     style,
                 )
             }

@@ -71,8 +71,7 @@ fn check(project: &Project, outcomes: Vec<Option<Outcome>>) -> Result<Vec<Option
     });
     let failed: Vec<_> = failed.collect();
     if failed.is_empty() {
-        let again = std::env::args().collect::<Vec<_>>().join(" ");
-        return Err(Failure::Interrupted { again });
+        return Err(Failure::Interrupted);
     }
     Err(Failure::Stages(failed))
 }

@@ -3,19 +3,16 @@
 use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
-use crate::nn::examples::Labelled;
+use crate::nn::examples::{CHUNK, Labelled};
 use crate::nn::loss::Score;
 use crate::nn::network::{Network, Prepared};
 use crate::nn::params::Params;
-
-/// Examples of a task. Results do not depend on it.
-const TASK: usize = 128;
 
 /// Computes errors and losses of a network on all examples, on the threads of the current rayon pool.
 pub fn score(network: &Network, params: &Params, examples: &Labelled) -> Score {
     let layers: Vec<_> = (0..network.layers().len()).map(|layer| network.prepare(layer, params)).collect();
     let order: Vec<u32> = (0..examples.labels.len() as u32).collect();
-    let tasks = order.par_chunks(TASK).map_init(Default::default, |buffers, indices| {
+    let tasks = order.par_chunks(CHUNK).map_init(Default::default, |buffers, indices| {
         score_task(network, &layers, examples, indices, buffers)
     });
     // Collected, then added in order: the sum of the losses does not depend on the threads.

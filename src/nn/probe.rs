@@ -11,14 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::nn::examples::CHUNK;
 use crate::nn::metric::Metric;
 use crate::nn::network::{Network, Prepared};
 use crate::nn::params::Params;
 use crate::nn::reset::{self, Patch, Source};
 use crate::nn::run::RunError;
-
-/// Examples that are evaluated together. Sums are made per chunk, so it has a say in the last bits of a loss.
-const CHUNK: usize = 500;
 
 /// Packed numbers that are held at once, beside the host's: 2²⁷ are 512 MB.
 const HELD: usize = 1 << 27;

@@ -34,6 +34,28 @@ fn results_hold_every_form_of_the_answer() {
     assert_eq!(header("results/quick/training.csv"), "seed,epoch,split,metric,value");
 }
 
+/// Two ways to the same number: the curve that training draws, and the probe that takes every layer from a checkpoint.
+#[test]
+fn the_full_model_at_an_epoch_is_the_learning_curve_there() {
+    let space = Space::quick();
+    space.run_quick(&[]);
+    let rows = |name: &str| -> Vec<Vec<String>> {
+        let text = space.read(name);
+        text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    let curve = rows("results/quick/training.csv");
+    let mut compared = 0;
+    for probe in rows("results/quick/probes.csv") {
+        let [_, _, layer, source, epoch, _, split, metric, value] = &probe[..] else { panic!("{probe:?}") };
+        if (layer.as_str(), source.as_str(), split.as_str()) == ("fullmodel", "reinit", "test") {
+            let same = |row: &&Vec<String>| (&row[1], &row[2], &row[3]) == (epoch, split, metric);
+            assert_eq!(&curve.iter().find(same).unwrap()[4], value, "{metric} at epoch {epoch}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 6, "error and loss at three epochs");
+}
+
 #[test]
 fn another_seed_trains_anew_and_the_first_stays() {
     let space = Space::quick();

@@ -75,8 +75,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::fixture::{Bench, complaint, text};
+    use crate::kinds::fixture::{Bench, complaint};
     use crate::kinds::reset::Reset;
+    use crate::kinds::testing;
     use crate::stage::{Artifact, Kind};
 
     static KIND: Kind = Kind::of::<Distances>();
@@ -94,7 +95,7 @@ mod tests {
         let run = bench.run(0);
         let inputs = [("run", &run), ("patches", &patches(&bench, &run))];
         let table = |name, parameters| {
-            text(&bench.stage(name, &KIND, &parameters, &inputs).unwrap(), "distances.csv")
+            testing::read(&bench.stage(name, &KIND, &parameters, &inputs).unwrap(), "distances.csv")
         };
         let from_0 = table("from0", json!({"metrics": ["linf", "rms"]}));
         let lines: Vec<_> = from_0.lines().collect();

@@ -121,8 +121,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::kinds::fixture::{Bench, complaint, text};
+    use crate::kinds::fixture::{Bench, complaint};
     use crate::kinds::reset::Reset;
+    use crate::kinds::testing;
     use crate::stage::{Kind, ParseError};
 
     static KIND: Kind = Kind::of::<Evaluate>();
@@ -136,7 +137,7 @@ mod tests {
         let patches = bench.stage("patches", &RESET, &reset, &[("run", &run)]).unwrap();
         let inputs = [("run", &run), ("patches", &patches), ("data", &bench.dataset())];
         let parameters = json!({"split": ["test", "train"], "metrics": ["loss", "error"]});
-        let table = text(&bench.stage("probes", &KIND, &parameters, &inputs).unwrap(), "probes.csv");
+        let table = testing::read(&bench.stage("probes", &KIND, &parameters, &inputs).unwrap(), "probes.csv");
         let mut lines = table.lines();
         assert_eq!(lines.next(), Some("model,layer,source,epoch,draw,split,metric,value"));
         let (mut heads, mut finals) = (Vec::new(), Vec::new());

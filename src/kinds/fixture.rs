@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use flate2::write::GzEncoder;
 use serde_json::Value;
@@ -12,9 +11,10 @@ use crate::base::files::Files;
 use crate::base::{fsx, rng};
 use crate::data::catalogue;
 use crate::data::examples::DESCRIPTION;
+use crate::kinds::testing;
 use crate::nn::run::{self, Description, TrainingRow};
 use crate::nn::zoo::{Arch, Fcn};
-use crate::stage::{Artifact, Context, Inputs, Kind, StageError};
+use crate::stage::{Artifact, Inputs, Kind, StageError};
 
 /// A folder per artifact.
 pub(super) struct Bench(TempDir);
@@ -78,31 +78,18 @@ impl Bench {
         parameters: &Value,
         inputs: &[(&'static str, &Artifact)],
     ) -> Result<Artifact, StageError> {
-        let (out, scratch) = (self.folder(name), self.folder("scratch"));
-        let context = Context {
-            out: &out,
-            scratch: &scratch,
-            root: Path::new(env!("CARGO_MANIFEST_DIR")),
-            threads: 2,
-            cancelled: &AtomicBool::new(false),
-            report: &|_| (),
-        };
+        let (out, scratch) = (self.folder(name), self.folder(&format!("{name}.scratch")));
         let inputs = inputs.iter().map(|(slot, artifact)| (*slot, vec![(*artifact).clone()])).collect();
-        kind.parse(parameters).unwrap().run(&Inputs(inputs), &context)?;
-        Ok(artifact(&out))
+        let stage = kind.parse(parameters).unwrap();
+        testing::execute(&*stage, &Inputs(inputs), (&out, &scratch), false)
     }
 }
 
 /// All files of a folder.
-pub(super) fn artifact(folder: &Path) -> Artifact {
+fn artifact(folder: &Path) -> Artifact {
     let names = fsx::list(folder).unwrap();
     let files = Files(names.into_iter().map(|name| (name.clone(), folder.join(name))).collect());
     Artifact { files, ..Artifact::default() }
-}
-
-/// A text file of an artifact.
-pub(super) fn text(artifact: &Artifact, name: &str) -> String {
-    fsx::read_to_string(artifact.path(name).unwrap()).unwrap()
 }
 
 /// What a failed stage says, and its hint.

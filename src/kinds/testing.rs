@@ -10,8 +10,23 @@ use tempfile::TempDir;
 use crate::base::files::Files;
 use crate::base::fsx;
 use crate::kinds::KINDS;
-use crate::stage::{Artifact, Context, Inputs, ParseError, Registry, StageError};
+use crate::stage::{AnyStage, Artifact, Context, Inputs, ParseError, Registry, StageError};
 use crate::table::reference;
+
+/// Runs a stage in these folders (output, scratch), for a user who may want to stop.
+pub(super) fn execute(
+    stage: &dyn AnyStage,
+    inputs: &Inputs,
+    (out, scratch): (&Path, &Path),
+    is_cancelled: bool,
+) -> Result<Artifact, StageError> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let cancelled = &AtomicBool::new(is_cancelled);
+    stage.run(inputs, &Context { out, scratch, root, threads: 2, cancelled, report: &|_| () })?;
+    let names = fsx::list(out).unwrap().into_iter();
+    let files = Files(names.map(|name| (name.clone(), out.join(name))).collect());
+    Ok(Artifact { files, coordinates: BTreeMap::new() })
+}
 
 /// Runs a stage, and returns its output; or the error and its hint.
 pub(super) fn run(
@@ -24,21 +39,19 @@ pub(super) fn run(
         ParseError::Value(error) => format!("{}: {}\n{}", error.path, error.message, error.hint),
     })?;
     let folder = tempfile::tempdir().unwrap();
-    let (out, none) = (folder.path(), AtomicBool::new(false));
-    let context = Context { out, scratch: out, root: out, threads: 1, cancelled: &none, report: &|_| () };
     let mut slots = Inputs::default();
     for (slot, artifact) in inputs {
         slots.0.entry(slot).or_default().push(artifact.clone());
     }
-    stage.run(&slots, &context).map_err(|error| match error {
-        StageError::Failed { cause, hint } => format!("{cause}\n{}", hint.unwrap_or_default()),
-        StageError::Cancelled => "interrupted".to_owned(),
-    })?;
-    let names = fsx::list(out).unwrap().into_iter();
-    let files = Files(names.map(|name| (name.clone(), out.join(name))).collect());
-    Ok((folder, Artifact { files, coordinates: BTreeMap::new() }))
+    let output =
+        execute(&*stage, &slots, (folder.path(), folder.path()), false).map_err(|error| match error {
+            StageError::Failed { cause, hint } => format!("{cause}\n{}", hint.unwrap_or_default()),
+            StageError::Cancelled => "interrupted".to_owned(),
+        })?;
+    Ok((folder, output))
 }
 
+/// A text file of an artifact.
 pub(super) fn read(artifact: &Artifact, name: &str) -> String {
     fsx::read_to_string(artifact.path(name).unwrap()).unwrap()
 }

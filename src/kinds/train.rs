@@ -212,13 +212,13 @@ fn stage_error(error: TrainError) -> StageError {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::atomic::AtomicBool;
 
     use serde_json::{Value, json};
     use tempfile::TempDir;
 
     use super::*;
-    use crate::kinds::fixture::{Bench, artifact, complaint};
+    use crate::kinds::fixture::{Bench, complaint};
+    use crate::kinds::testing;
     use crate::nn::run::Run;
     use crate::stage::{Artifact, Kind, ParseError};
 
@@ -248,18 +248,9 @@ mod tests {
         }
 
         fn train(&self, epochs: u32, data: &Artifact, cancelled: bool) -> Result<Artifact, StageError> {
-            let (out, scratch) = (self.path("out"), self.path("scratch"));
-            let context = Context {
-                out: &out,
-                scratch: &scratch,
-                root: self.0.path(),
-                threads: 1,
-                cancelled: &AtomicBool::new(cancelled),
-                report: &|_| (),
-            };
             let inputs = Inputs([("data", vec![data.clone()])].into());
-            KIND.parse(&parameters(epochs)).unwrap().run(&inputs, &context)?;
-            Ok(artifact(&out))
+            let stage = KIND.parse(&parameters(epochs)).unwrap();
+            testing::execute(&*stage, &inputs, (&self.path("out"), &self.path("scratch")), cancelled)
         }
     }
 

@@ -91,7 +91,9 @@ impl Store {
 
     /// Whether an interrupted run left something to continue from.
     pub fn is_staged(&self, key: StageKey) -> bool {
-        fsx::list(&self.staging_path(key).join("scratch")).is_ok_and(|names| !names.is_empty())
+        let scratch = self.staging_path(key).join("scratch");
+        let holds_something = |name: &String| fsx::size(&scratch.join(name)).is_some_and(|size| size > 0);
+        fsx::list(&scratch).is_ok_and(|names| names.iter().any(holds_something))
     }
 
     /// Asks for a piece of work.

@@ -71,7 +71,7 @@ pub enum FetchError {
         mismatch: Box<Mismatch>,
     },
     /// No source had it.
-    #[error("no source has '{name}': {}", tried.join("; "))]
+    #[error("no source has '{name}'\n{}", tried.join("\n"))]
     Nowhere {
         /// The published name.
         name: String,

@@ -288,9 +288,9 @@ fn when_all_fail_each_source_says_why() {
     let closed = format!("http://{}/", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let error = bench.fails(&["datasets/", &missing.url, &busy.url, &closed]);
     let message = error.to_string();
-    assert!(message.starts_with("no source has 'images.gz': datasets/: it is not there; "), "{message}");
-    assert!(message.contains(&format!("{}: it says 404 Not Found; ", missing.url)), "{message}");
-    assert!(message.contains(&format!("{}: it says 503 Service Unavailable (3 attempts); ", busy.url)));
+    assert!(message.starts_with("no source has 'images.gz'\ndatasets/: it is not there\n"), "{message}");
+    assert!(message.contains(&format!("{}: it says 404 Not Found\n", missing.url)), "{message}");
+    assert!(message.contains(&format!("{}: it says 503 Service Unavailable (3 attempts)\n", busy.url)));
     assert!(message.contains(&format!("{closed}: ")) && message.contains("refused"), "{message}");
     assert_eq!(error.hint().unwrap(), "place the file at 'datasets/images.gz', or check the network");
     assert_eq!(busy.requests().len(), 3);

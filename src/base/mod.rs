@@ -2,6 +2,7 @@
 //!
 //! No word of pipelines or of learning appears here.
 
+pub mod cancel;
 pub mod canonical;
 pub mod digest;
 pub mod files;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::digest::Digest;
 use crate::base::fsx;
 use crate::cli::Target;
 use crate::cli::failure::Failure;
@@ -33,8 +34,10 @@ impl Project {
         })?;
         let name = path.to_string_lossy();
         let registry = Registry(kinds::KINDS);
-        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &kernels::numerics_class())?;
         let root = root(path);
+        let digest = |path: &str| Digest::of_file(&root.join(path)).map(|(digest, _)| digest);
+        let numerics = kernels::numerics_class();
+        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &numerics, &digest)?;
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let store = Store::open(&results.join("store"))?;
         Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::base::cancel::Cancel;
 use crate::pipeline::KeyedNode;
 use crate::stage::{Context, Inputs, Report, StageError};
 use crate::store::{Begin, Provenance, Record, Staging, Store};
@@ -100,7 +101,9 @@ fn build(
         scratch: staging.scratch(),
         root: settings.root,
         threads: job.threads,
-        cancelled: settings.cancelled,
+        cancel: Cancel::new(settings.cancelled),
+        parts: &store.parts(),
+        log: &store.log_path(job.node.key),
         report: &report,
     };
     if let Err(error) = work.run(&job.inputs, &context) {

@@ -195,10 +195,17 @@ impl<'a, 'o> Schedule<'a, 'o> {
             let text = crate::pipeline::scalar::text;
             let coordinates =
                 node.node.coordinates.iter().map(|(axis, value)| (axis.to_string(), text(value)));
-            Artifact { files: self.store.files(record), coordinates: coordinates.collect() }
+            let digests = record.outputs.iter().map(|output| (output.name.clone(), output.digest)).collect();
+            Artifact { files: self.store.files(record), digests, coordinates: coordinates.collect() }
         };
         let slots = self.keyed.nodes[place].node.inputs.iter();
-        Inputs(slots.map(|(slot, sources)| (slot.name, sources.iter().map(artifact).collect())).collect())
+        Inputs(
+            slots
+                .map(|(slot, sources)| {
+                    (slot.name.clone().into_owned(), sources.iter().map(artifact).collect())
+                })
+                .collect(),
+        )
     }
 
     fn take(&mut self, receiver: &Receiver<Message>) {

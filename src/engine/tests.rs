@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -17,7 +18,7 @@ use crate::store::{Provenance, Store};
 
 const TEXT: ArtifactType = ArtifactType("text");
 
-/// Writes a word; can be told to fail, to panic, or to stop as if the user had pressed Ctrl-C.
+/// Writes a word; can be told to fail or to panic. At the word `stop` the log acts as if the user had pressed Ctrl-C.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Say {
@@ -43,7 +44,6 @@ impl Stage for Say {
         match self.word.as_str() {
             "fail" => return Err(StageError::with_hint("it was told to fail", "say something else")),
             "panic" => panic!("it was told to panic"),
-            "stop" => context.cancelled.store(true, std::sync::atomic::Ordering::Relaxed),
             _ => context.note(format!("saying {}", self.word)),
         }
         Ok(fsx::write_atomic(&context.out.join("text.txt"), self.word.as_bytes())?)
@@ -84,7 +84,10 @@ stages:
 ";
 
 #[derive(Default)]
-struct Log(String);
+struct Log {
+    text: String,
+    stop: Arc<AtomicBool>,
+}
 
 impl Observer for Log {
     fn event(&mut self, event: &Event<'_>) {
@@ -92,7 +95,10 @@ impl Observer for Log {
             Event::Planned { wanted, misses } => format!("planned {misses} of {wanted}"),
             Event::Started { node, .. } => format!("started {}", node.node),
             Event::Waiting { node } => format!("waiting {}", node.node),
-            Event::Reported { node, report: Report::Note(text) } => format!("noted {}: {text}", node.node),
+            Event::Reported { node, report: Report::Note(text) } => {
+                self.stop.fetch_or(text == "saying stop", Ordering::Relaxed);
+                format!("noted {}: {text}", node.node)
+            }
             Event::Reported { .. } => return,
             Event::Ended { node, outcome } => match outcome {
                 Outcome::Cached(_) => format!("cached {}", node.node),
@@ -102,14 +108,17 @@ impl Observer for Log {
                 Outcome::Interrupted => format!("interrupted {}", node.node),
             },
         };
-        self.0 += &line;
-        self.0.push('\n');
+        self.text += &line;
+        self.text.push('\n');
     }
 }
 
 fn keyed(text: &str, overrides: &[&str]) -> Keyed {
     let overrides: Vec<Override> = overrides.iter().map(|o| o.parse().unwrap()).collect();
-    pipeline::load("toy.yaml", text, &overrides, Registry(TOYS), "toy").unwrap()
+    pipeline::load("toy.yaml", text, &overrides, Registry(TOYS), "toy", &|_| {
+        unreachable!("no toy reads files")
+    })
+    .unwrap()
 }
 
 /// Runs a pipeline and returns the log; publishes if all went well.
@@ -121,15 +130,15 @@ fn run_with(folder: &Path, keyed: &Keyed, targets: &[&str], jobs: usize) -> Stri
     let store = Store::open(&folder.join("store")).unwrap();
     let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
     let plan = Plan::new(keyed, &store, &targets).unwrap();
-    let cancelled = AtomicBool::new(false);
-    let settings =
-        Settings { root: folder, jobs, threads: 1, cancelled: &cancelled, provenance: Provenance::default() };
     let mut log = Log::default();
+    let stop = Arc::clone(&log.stop);
+    let settings =
+        Settings { root: folder, jobs, threads: 1, cancelled: &stop, provenance: Provenance::default() };
     let outcomes = run(keyed, plan, &store, &settings, &mut log);
     if outcomes.iter().flatten().all(|outcome| outcome.record().is_some()) {
         publish::publish(keyed, &outcomes, &store, &folder.join("toy")).unwrap();
     }
-    log.0
+    log.text
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Stage for Download {
                 root: context.root,
                 scratch: context.scratch,
                 out: context.out,
-                cancelled: context.cancelled,
+                cancel: context.cancel,
                 progress: &|size| context.progress(before + size, total, "bytes", file.name.as_str()),
                 patience: Patience::default(),
             };
@@ -81,8 +81,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::base::cancel::Cancel;
     use crate::base::files::Files;
     use crate::data::{Split, load};
+    use crate::stage::parts::Memory;
     use crate::stage::{Kind, ParseError, Report};
 
     static KIND: Kind = Kind::of::<Download>();
@@ -121,12 +123,15 @@ mod tests {
                 *last.lock().unwrap() = (done, total);
             }
         };
+        let stop = AtomicBool::new(false);
         let context = Context {
             out: &out,
             scratch: &scratch,
             root: Path::new(env!("CARGO_MANIFEST_DIR")),
             threads: 1,
-            cancelled: &AtomicBool::new(false),
+            cancel: Cancel::new(&stop),
+            parts: &Memory::default(),
+            log: &scratch.join("log"),
             report: &report,
         };
         let stage = KIND.parse(&json!({"dataset": "mnist"})).unwrap();

@@ -88,7 +88,7 @@ impl Evaluate {
             rows: &|range, out| examples.rows(range, out),
             metrics: &self.metrics.iter().copied().collect::<Vec<_>>(),
             pool: &rayon::ThreadPoolBuilder::new().num_threads(context.threads).build()?,
-            cancelled: context.cancelled,
+            cancel: context.cancel,
             progress,
         };
         let values = probes.evaluate(&patches.patches, |source| source.values(run, patches.rerand_seed));

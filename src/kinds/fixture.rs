@@ -1,13 +1,12 @@
 //! What the tests of kinds work with: a small run, a small dataset, and a stage run by hand.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::base::files::Files;
 use crate::base::{fsx, rng};
 use crate::data::catalogue;
 use crate::data::examples::DESCRIPTION;
@@ -46,7 +45,7 @@ impl Bench {
         run::write_description(&folder, &description).unwrap();
         let row = TrainingRow { epoch: 12, split: "test".into(), metric: "error".into(), value: 0.5 };
         run::write_training(&folder, &[row]).unwrap();
-        artifact(&folder)
+        testing::of_folder(&folder)
     }
 
     /// A dataset for it: 700 training and 30 test examples of noise.
@@ -67,7 +66,7 @@ impl Bench {
             fsx::write_atomic(&folder.join(&file.name), &encoder.finish().unwrap()).unwrap();
         }
         fsx::write_atomic(&folder.join(DESCRIPTION), &serde_json::to_vec(&dataset).unwrap()).unwrap();
-        artifact(&folder)
+        testing::of_folder(&folder)
     }
 
     /// Runs a stage; its output is in a folder of this name.
@@ -79,17 +78,11 @@ impl Bench {
         inputs: &[(&'static str, &Artifact)],
     ) -> Result<Artifact, StageError> {
         let (out, scratch) = (self.folder(name), self.folder(&format!("{name}.scratch")));
-        let inputs = inputs.iter().map(|(slot, artifact)| (*slot, vec![(*artifact).clone()])).collect();
+        let inputs =
+            inputs.iter().map(|(slot, artifact)| ((*slot).to_owned(), vec![(*artifact).clone()])).collect();
         let stage = kind.parse(parameters).unwrap();
         testing::execute(&*stage, &Inputs(inputs), (&out, &scratch), false)
     }
-}
-
-/// All files of a folder.
-fn artifact(folder: &Path) -> Artifact {
-    let names = fsx::list(folder).unwrap();
-    let files = Files(names.into_iter().map(|name| (name.clone(), folder.join(name))).collect());
-    Artifact { files, ..Artifact::default() }
 }
 
 /// What a failed stage says, and its hint.

@@ -1,15 +1,18 @@
 //! For tests of the kinds: runs a stage on files as the engine would.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::base::cancel::Cancel;
+use crate::base::digest::Digest;
 use crate::base::files::Files;
 use crate::base::fsx;
 use crate::kinds::KINDS;
+use crate::stage::parts::{Memory, Parts};
 use crate::stage::{AnyStage, Artifact, Context, Inputs, ParseError, Registry, StageError};
 use crate::table::reference;
 
@@ -17,15 +20,26 @@ use crate::table::reference;
 pub(super) fn execute(
     stage: &dyn AnyStage,
     inputs: &Inputs,
-    (out, scratch): (&Path, &Path),
+    folders: (&Path, &Path),
     is_cancelled: bool,
 ) -> Result<Artifact, StageError> {
+    execute_with(stage, inputs, folders, is_cancelled, &Memory::default())
+}
+
+/// The same, with parts of earlier executions.
+pub(super) fn execute_with(
+    stage: &dyn AnyStage,
+    inputs: &Inputs,
+    (out, scratch): (&Path, &Path),
+    is_cancelled: bool,
+    parts: &dyn Parts,
+) -> Result<Artifact, StageError> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cancelled = &AtomicBool::new(is_cancelled);
-    stage.run(inputs, &Context { out, scratch, root, threads: 2, cancelled, report: &|_| () })?;
-    let names = fsx::list(out).unwrap().into_iter();
-    let files = Files(names.map(|name| (name.clone(), out.join(name))).collect());
-    Ok(Artifact { files, coordinates: BTreeMap::new() })
+    let stop = AtomicBool::new(is_cancelled);
+    let (cancel, log) = (Cancel::new(&stop), &scratch.join("log"));
+    let context = Context { out, scratch, root, threads: 2, cancel, parts, log, report: &|_| () };
+    stage.run(inputs, &context)?;
+    Ok(of_folder(out))
 }
 
 /// Runs a stage, and returns its output; or the error and its hint.
@@ -41,7 +55,7 @@ pub(super) fn run(
     let folder = tempfile::tempdir().unwrap();
     let mut slots = Inputs::default();
     for (slot, artifact) in inputs {
-        slots.0.entry(slot).or_default().push(artifact.clone());
+        slots.0.entry((*slot).to_owned()).or_default().push(artifact.clone());
     }
     let output =
         execute(&*stage, &slots, (folder.path(), folder.path()), false).map_err(|error| match error {
@@ -49,6 +63,18 @@ pub(super) fn run(
             StageError::Cancelled => "interrupted".to_owned(),
         })?;
     Ok((folder, output))
+}
+
+/// An artifact of all files of a folder.
+pub(super) fn of_folder(folder: &Path) -> Artifact {
+    let names = fsx::list(folder).unwrap().into_iter();
+    of_files(names.map(|name| (name.clone(), folder.join(name))).collect(), BTreeMap::new())
+}
+
+/// An artifact of these files.
+pub(super) fn of_files(files: BTreeMap<String, PathBuf>, coordinates: BTreeMap<String, String>) -> Artifact {
+    let digest = |(name, path): (&String, &PathBuf)| (name.clone(), Digest::of_file(path).unwrap().0);
+    Artifact { digests: files.iter().map(digest).collect(), files: Files(files), coordinates }
 }
 
 /// A text file of an artifact.
@@ -60,10 +86,7 @@ pub(super) fn read(artifact: &Artifact, name: &str) -> String {
 pub(super) fn artifact(folder: &Path, name: &str, seed: &str, text: &str) -> Artifact {
     let path = folder.join(format!("{seed}-{name}"));
     fsx::write_atomic(&path, text.as_bytes()).unwrap();
-    Artifact {
-        files: Files([(name.to_owned(), path)].into()),
-        coordinates: [("seed".to_owned(), seed.to_owned())].into(),
-    }
+    of_files([(name.to_owned(), path)].into(), [("seed".to_owned(), seed.to_owned())].into())
 }
 
 /// Tidy probes with the published values of a figure, each with something added.

@@ -248,7 +248,7 @@ mod tests {
         }
 
         fn train(&self, epochs: u32, data: &Artifact, cancelled: bool) -> Result<Artifact, StageError> {
-            let inputs = Inputs([("data", vec![data.clone()])].into());
+            let inputs = Inputs([("data".to_owned(), vec![data.clone()])].into());
             let stage = KIND.parse(&parameters(epochs)).unwrap();
             testing::execute(&*stage, &inputs, (&self.path("out"), &self.path("scratch")), cancelled)
         }

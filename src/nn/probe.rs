@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
+use crate::base::cancel::Cancel;
 use crate::nn::examples::CHUNK;
 use crate::nn::metric::Metric;
 use crate::nn::network::{Network, Prepared};
@@ -35,8 +36,8 @@ pub struct Probes<'a> {
     pub metrics: &'a [Metric],
     /// Where chunks are evaluated side by side; the result does not depend on it.
     pub pool: &'a rayon::ThreadPool,
-    /// Set when the user wants to stop.
-    pub cancelled: &'a AtomicBool,
+    /// Says when to end early.
+    pub cancel: Cancel<'a>,
     /// Is told how many probes are done.
     pub progress: &'a (dyn Fn(usize) + Sync),
 }
@@ -230,7 +231,7 @@ impl Probes<'_> {
     }
 
     fn check_cancelled(&self) -> Result<(), ProbeError> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(ProbeError::Cancelled) } else { Ok(()) }
+        if self.cancel.is_set() { Err(ProbeError::Cancelled) } else { Ok(()) }
     }
 }
 
@@ -241,6 +242,8 @@ fn sum(metric: Metric, logits: &[f32], labels: &[u8]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use super::*;
     use crate::base::name::LayerName;
     use crate::base::rng;
@@ -299,7 +302,7 @@ mod tests {
             rows: &|range, out| out.copy_from_slice(&pixels[range.start * FEATURES..range.end * FEATURES]),
             metrics: &ALL,
             pool: &rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap(),
-            cancelled: &cancelled,
+            cancel: Cancel::new(&cancelled),
             progress: &|done| {
                 most.fetch_max(done, Ordering::Relaxed);
             },
@@ -368,7 +371,7 @@ mod tests {
             },
             metrics: &ALL,
             pool: &rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap(),
-            cancelled: &cancelled,
+            cancel: Cancel::new(&cancelled),
             progress: &|_| panic!("no chunk is finished"),
         };
         let result = probes.evaluate(&patches(), |source| Ok(values(source)));

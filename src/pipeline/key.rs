@@ -1,7 +1,11 @@
 //! A graph becomes a keyed graph: every node knows its identity, and equal nodes are one.
 
+use crate::base::digest::Digest;
+use crate::base::fsx::FileError;
+use crate::pipeline::document::Document;
+use crate::pipeline::error::SpecError;
 use crate::pipeline::matrix::{Graph, Node, describe};
-use crate::stage::key::{InputKey, KeyFields};
+use crate::stage::key::{InputKey, KeyFields, Source};
 use crate::stage::{Arity, StageKey};
 
 /// A graph whose nodes have keys. Pure: no disk was touched.
@@ -25,24 +29,52 @@ pub struct KeyedNode {
 }
 
 impl Keyed {
-    /// Computes all keys.
-    pub fn new(pipeline: String, graph: Graph, numerics: &str) -> Self {
+    /// Computes all keys; `digest` gives the content of a file or folder of the project.
+    pub fn new(
+        pipeline: String,
+        graph: Graph,
+        document: &Document,
+        numerics: &str,
+        digest: DigestOf<'_>,
+    ) -> Result<Self, Vec<SpecError>> {
+        let mut errors = Vec::new();
         let mut nodes: Vec<KeyedNode> = Vec::with_capacity(graph.nodes.len());
         let mut first = std::collections::BTreeMap::new();
         for node in graph.nodes {
             let inputs = input_keys(&node, &nodes);
-            let fields = KeyFields::new(node.work.kind(), node.work.parameters(), numerics, inputs);
+            let sources = sources(&node, document, digest).unwrap_or_else(|error| {
+                errors.extend(Some(error).filter(|error| !errors.contains(error)));
+                Vec::new()
+            });
+            let fields = KeyFields::new(node.work.kind(), node.work.parameters(), numerics, sources, inputs);
             let key = fields.key();
             let twin = *first.entry(key).or_insert(nodes.len());
             nodes.push(KeyedNode { node, fields, key, twin });
         }
-        Self { pipeline, nodes }
+        if errors.is_empty() { Ok(Self { pipeline, nodes }) } else { Err(errors) }
     }
 
     /// The nodes that a node needs directly, twins resolved.
     pub fn needed(&self, at: usize) -> impl Iterator<Item = usize> {
         self.nodes[at].node.inputs.iter().flat_map(|(_, places)| places).map(|place| self.nodes[*place].twin)
     }
+}
+
+/// Gives the digest of a file or folder of the project.
+pub type DigestOf<'a> = &'a dyn Fn(&str) -> Result<Digest, FileError>;
+
+fn sources(node: &Node, document: &Document, digest: DigestOf<'_>) -> Result<Vec<Source>, SpecError> {
+    let source = |path: String| match digest(&path) {
+        Ok(digest) => Ok(Source { path, digest }),
+        Err(error) => {
+            let stage = format!("stages.{}.{}", node.stage, node.work.kind().name);
+            let at = document.spans.locate(&format!("{stage}.files"));
+            Err(SpecError::at(at, error.to_string(), "declared here").hint(
+                "correct the path; it is relative to the folder that holds 'datasets', or to the current one",
+            ))
+        }
+    };
+    node.work.sources().into_iter().map(source).collect()
 }
 
 fn input_keys(node: &Node, earlier: &[KeyedNode]) -> Vec<InputKey> {
@@ -55,7 +87,7 @@ fn input_keys(node: &Node, earlier: &[KeyedNode]) -> Vec<InputKey> {
                 Arity::One => String::new(),
                 Arity::Many | Arity::Any => describe(&source.node.coordinates),
             };
-            keys.push(InputKey { slot: slot.name.to_owned(), coordinates, key: source.key });
+            keys.push(InputKey { slot: slot.name.clone().into_owned(), coordinates, key: source.key });
         }
     }
     keys

@@ -13,7 +13,7 @@ use crate::base::suggest;
 use crate::pipeline::document::{Document, join};
 use crate::pipeline::error::SpecError;
 use crate::pipeline::scalar;
-use crate::pipeline::spec::{Need, Pipeline, StageSpec};
+use crate::pipeline::spec::{Handling, Need, Pipeline, StageSpec};
 use crate::stage::{AnyStage, Arity, ParseError, Slot};
 
 /// Where in the matrix a node stands: axis → value.
@@ -28,7 +28,9 @@ pub struct Node {
     /// What to do.
     pub work: Box<dyn AnyStage>,
     /// Its inputs: the slot, and the nodes (places in the graph) that fill it.
-    pub inputs: Vec<(&'static Slot, Vec<usize>)>,
+    pub inputs: Vec<(Slot, Vec<usize>)>,
+    /// How to run it.
+    pub handling: Handling,
 }
 
 impl fmt::Display for Node {
@@ -66,7 +68,13 @@ impl Graph {
                     Ok(work) => {
                         let inputs = connect(spec, &coordinates, &of_stage, &nodes);
                         places.push(nodes.len());
-                        nodes.push(Node { stage: spec.name.clone(), coordinates, work, inputs });
+                        nodes.push(Node {
+                            stage: spec.name.clone(),
+                            coordinates,
+                            work,
+                            inputs,
+                            handling: spec.handling,
+                        });
                     }
                     Err(error) if errors.contains(&error) => {}
                     Err(error) => errors.push(error),
@@ -108,7 +116,7 @@ fn connect(
     coordinates: &Coordinates,
     unfolded: &Unfolded<'_>,
     nodes: &[Node],
-) -> Vec<(&'static Slot, Vec<usize>)> {
+) -> Vec<(Slot, Vec<usize>)> {
     let agrees = |at: &&usize| {
         nodes[**at]
             .coordinates
@@ -117,7 +125,7 @@ fn connect(
     };
     let filled = |need: &Need| {
         let sources = need.stages.iter().flat_map(|stage| unfolded[stage].1.iter());
-        (need.slot, sources.filter(agrees).copied().collect())
+        (need.slot.clone(), sources.filter(agrees).copied().collect())
     };
     spec.needs.iter().map(filled).collect()
 }

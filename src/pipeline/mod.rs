@@ -17,7 +17,7 @@ pub mod validate;
 
 pub use document::Document;
 pub use error::{SpecError, SpecErrors};
-pub use key::{Keyed, KeyedNode};
+pub use key::{DigestOf, Keyed, KeyedNode};
 pub use matrix::{Graph, Node};
 pub use overrides::Override;
 pub use spec::Pipeline;
@@ -26,18 +26,20 @@ use crate::stage::Registry;
 
 /// Goes all the way from text to keys.
 ///
-/// `name` is what errors call the file; `numerics` is the numerics class of this machine.
+/// `name` is what errors call the file; `numerics` is the numerics class of this machine; `digest` gives the content of the
+/// project's files.
 pub fn load(
     name: &str,
     text: &str,
     overrides: &[Override],
     registry: Registry,
     numerics: &str,
+    digest: DigestOf<'_>,
 ) -> Result<Keyed, SpecErrors> {
     let document = Document::parse(name, text)?;
     let keyed = Pipeline::validate(&document, overrides, registry)
         .and_then(|pipeline| Graph::expand(&document, &pipeline).map(|graph| (pipeline, graph)))
-        .map(|(pipeline, graph)| Keyed::new(pipeline.name, graph, numerics));
+        .and_then(|(pipeline, graph)| Keyed::new(pipeline.name, graph, &document, numerics, digest));
     keyed.map_err(|errors| document.blame(errors))
 }
 

@@ -19,7 +19,7 @@ pub(super) fn order(document: &Document, specs: Vec<StageSpec>) -> Result<Vec<St
         for need in &spec.needs {
             for target in &need.stages {
                 let place = places.get(target.as_str()).copied();
-                errors.extend(mismatch(document, &specs, spec, need.slot, target.as_str(), place));
+                errors.extend(mismatch(document, &specs, spec, &need.slot, target.as_str(), place));
                 targets.extend(place);
             }
         }
@@ -96,7 +96,7 @@ fn mismatch(
         );
     };
     let (gives, wants) = (source.kind.output, slot.ty);
-    if gives == wants {
+    if wants.takes(gives) {
         return None;
     }
     let message =

@@ -1,6 +1,7 @@
 //! The validated form of a pipeline: what `validate` gives and `matrix` unfolds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -31,12 +32,36 @@ pub struct StageSpec {
     pub parameters: Value,
     /// What it needs, by slot.
     pub needs: Vec<Need>,
+    /// How it is to be run.
+    pub handling: Handling,
+}
+
+/// How a stage is to be run; nothing of it affects the result.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Handling {
+    /// What it occupies while it runs.
+    pub resources: Resources,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How often it is tried again after a failure.
+    pub retries: u32,
+}
+
+/// What a stage occupies while it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Resources {
+    /// Cores; a numeric stage without a number shares those that are free, another one takes one.
+    pub cores: Option<usize>,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// GPUs.
+    pub gpu: u32,
 }
 
 /// A filled slot.
 pub struct Need {
     /// The slot.
-    pub slot: &'static Slot,
+    pub slot: Slot,
     /// The stages that fill it.
     pub stages: Vec<StageName>,
 }

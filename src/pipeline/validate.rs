@@ -13,7 +13,7 @@ use crate::pipeline::error::SpecError;
 use crate::pipeline::order;
 use crate::pipeline::overrides::Override;
 use crate::pipeline::scalar::{self, Reference};
-use crate::pipeline::spec::{Need, Pipeline, StageSpec};
+use crate::pipeline::spec::{Handling, Need, Pipeline, StageSpec};
 use crate::stage::{Arity, Kind, Registry, Slot};
 
 const TOP_LEVEL: [&str; 5] = ["pipeline", "about", "params", "matrix", "stages"];
@@ -188,6 +188,7 @@ impl<'a> Checker<'a> {
             path: join(&path, kind.name),
             parameters: if parameters.is_null() { Value::Object(Map::new()) } else { parameters.clone() },
             needs: self.needs(stage, members, &path, kind),
+            handling: Handling::default(),
         })
     }
 
@@ -237,16 +238,16 @@ impl<'a> Checker<'a> {
         let mut is_misspelt = false;
         for (slot_name, value) in needs.into_iter().flatten() {
             let here = join(&path, slot_name);
-            if let Some(slot) = kind.slots.iter().find(|slot| slot.name == slot_name) {
-                filled.extend(self.stage_names(value, &here, slot).map(|stages| Need { slot, stages }));
+            if let Some(slot) = kind.slot(slot_name) {
+                filled.extend(self.stage_names(value, &here, &slot).map(|stages| Need { slot, stages }));
             } else {
                 let message = format!("kind '{}' has no slot '{slot_name}'", kind.name);
-                let hint = suggest::hint(slot_name, kind.slots.iter().map(|slot| slot.name));
+                let hint = suggest::hint(slot_name, kind.slots.iter().map(|slot| &*slot.name));
                 self.key_error(&here, message, "unknown slot", hint);
                 is_misspelt = true;
             }
         }
-        let is_empty = |slot: &&Slot| !needs.is_some_and(|needs| needs.contains_key(slot.name));
+        let is_empty = |slot: &&Slot| !needs.is_some_and(|needs| needs.contains_key(&*slot.name));
         let lacking: Vec<&Slot> =
             kind.slots.iter().filter(|slot| slot.arity != Arity::Any).filter(is_empty).collect();
         if !lacking.is_empty() && !is_misspelt {

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::base::cancel::Cancel;
+use crate::stage::parts::Parts;
 
 /// Handed to [`Stage::run`](crate::stage::Stage::run). Nothing in it may influence the output's bytes.
 pub struct Context<'a> {
@@ -15,16 +17,20 @@ pub struct Context<'a> {
     pub root: &'a Path,
     /// How many threads to use.
     pub threads: usize,
-    /// Set when the user wants to stop.
-    pub cancelled: &'a AtomicBool,
+    /// Says when to end early: when the user wants to stop, or the time is over.
+    pub cancel: Cancel<'a>,
+    /// Results smaller than a stage, of earlier executions and for later ones.
+    pub parts: &'a dyn Parts,
+    /// A file for what people want to read afterwards; no part of the output. It holds what earlier attempts of this run wrote.
+    pub log: &'a Path,
     /// Tells the observers.
     pub report: &'a (dyn Fn(Report) + Sync),
 }
 
 impl Context<'_> {
-    /// Ends the stage early if the user wants to stop. To be asked often: at least every 100 ms.
+    /// Ends the stage early if the user wants to stop or the time is over. To be asked often: at least every 100 ms.
     pub fn check_cancelled(&self) -> Result<(), StageError> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(StageError::Cancelled) } else { Ok(()) }
+        if self.cancel.is_set() { Err(StageError::Cancelled) } else { Ok(()) }
     }
 
     /// Tells how far the work is.
@@ -59,7 +65,7 @@ pub enum Report {
 /// Why a stage gave no output. Any error becomes one with `?`.
 #[derive(Debug)]
 pub enum StageError {
-    /// The user wanted to stop.
+    /// It was told to end early.
     Cancelled,
     /// It failed.
     Failed {

@@ -6,15 +6,20 @@
 //! | --- | --- | --- |
 //! | kind and its version | x | x |
 //! | parameters, canonical, fields at their no-op defaults left out | x | x |
+//! | path and digest of each declared file of the project | x | x |
 //! | per slot, the key of each input (and, where a slot gathers, the input's coordinates) | x | x |
 //! | numerics class (device, data type, kernel path and generation), of numeric kinds | x | x |
+//! | digests of the inputs | content key | x |
 //! | digests and sizes of the outputs | | x |
 //! | git commit, version, host, times | | x |
 //! | names and places of stages, URLs, jobs, threads, log level | | |
 //!
 //! The rule: what affects the result is a parameter and is in the key; a resource, an observer or a hint is context
-//! and is not. For `download` the parameters *are* the declared digests, so its URLs may change. Keys are pure: no disk
-//! is touched. (Early cutoff will look up a second key, made by the same function from input *digests*.)
+//! and is not. For `download` the parameters *are* the declared digests, so its URLs may change. Keys are pure: a function of
+//! the pipeline and of the digests of its declared files.
+//!
+//! Early cutoff: the [`ContentKey`] is made by the same function with the *digests* of the inputs in the place of their keys. An
+//! execution whose key is new but whose content key is known would give the same bytes, and is not done again.
 
 use std::fmt;
 
@@ -30,6 +35,16 @@ use crate::stage::Kind;
 pub struct StageKey(Digest);
 
 impl StageKey {
+    /// As a digest.
+    pub fn digest(&self) -> Digest {
+        self.0
+    }
+
+    /// Reads 64 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        Digest::parse(text).map(Self)
+    }
+
     /// The first 12 hex digits.
     pub fn short(&self) -> String {
         self.0.short()
@@ -40,6 +55,27 @@ impl fmt::Display for StageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Identity of what an execution reads: known once its inputs are there. Only [`KeyFields`] makes one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContentKey(Digest);
+
+impl ContentKey {
+    /// As a digest.
+    pub fn digest(&self) -> Digest {
+        self.0
+    }
+}
+
+/// A declared file or folder of the project, as it enters a key.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// Relative to the folder of the pipeline.
+    pub path: String,
+    /// Of its content.
+    pub digest: Digest,
 }
 
 /// One input as it enters a key.
@@ -65,6 +101,9 @@ pub struct KeyFields {
     pub numerics: Option<String>,
     /// Parameters.
     pub parameters: serde_json::Value,
+    /// Declared files of the project, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub sources: Vec<Source>,
     /// Inputs, sorted.
     pub inputs: Vec<InputKey>,
 }
@@ -75,32 +114,49 @@ impl KeyFields {
         kind: &Kind,
         parameters: serde_json::Value,
         numerics: &str,
+        mut sources: Vec<Source>,
         mut inputs: Vec<InputKey>,
     ) -> Self {
+        sources.sort();
         inputs.sort();
         Self {
             kind: kind.name.to_owned(),
             version: kind.version,
             numerics: kind.numeric.then(|| numerics.to_owned()),
             parameters,
+            sources,
             inputs,
         }
     }
 
     /// Hashes the ingredients.
     pub fn key(&self) -> StageKey {
-        let mut fields = Fields::new("layerwise stage key v1");
+        let keys = self.inputs.iter().map(|input| input.key.0);
+        StageKey(self.hash("layerwise stage key v1", keys))
+    }
+
+    /// Hashes the ingredients with the digests of the inputs' artifacts in the place of their keys, in the order of `inputs`.
+    pub fn content_key(&self, digests: impl Iterator<Item = Digest>) -> ContentKey {
+        ContentKey(self.hash("layerwise content key v1", digests))
+    }
+
+    fn hash(&self, domain: &str, identities: impl Iterator<Item = Digest>) -> Digest {
+        let mut fields = Fields::new(domain);
         fields.add("kind", self.kind.as_bytes());
         fields.add("version", &self.version.to_le_bytes());
         if let Some(numerics) = &self.numerics {
             fields.add("numerics", numerics.as_bytes());
         }
         fields.add("parameters", &canonical::bytes(&self.parameters));
-        for input in &self.inputs {
+        for source in &self.sources {
+            fields.add("source", source.path.as_bytes());
+            fields.add("digest", source.digest.bytes());
+        }
+        for (input, identity) in self.inputs.iter().zip(identities) {
             fields.add("slot", input.slot.as_bytes());
             fields.add("coordinates", input.coordinates.as_bytes());
-            fields.add("input", input.key.0.bytes());
+            fields.add("input", identity.bytes());
         }
-        StageKey(fields.finish())
+        fields.finish()
     }
 }

@@ -6,6 +6,7 @@
 pub mod artifact;
 pub mod context;
 pub mod key;
+pub mod parts;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +28,8 @@ pub trait Stage: Serialize + DeserializeOwned + Send + Sync + 'static {
     const ABOUT: &'static str;
     /// Named inputs.
     const SLOTS: &'static [Slot];
+    /// Whether it takes further inputs, under names that the pipeline chooses: the form of their slots.
+    const OPEN: Option<Slot> = None;
     /// What comes out.
     const OUTPUT: ArtifactType;
     /// Whether floating-point kernels make the output, so that the numerics class enters the key.
@@ -40,6 +43,11 @@ pub trait Stage: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// parameters (`""` for all of them) and a sentence.
     fn check(&self) -> Result<(), ParameterError> {
         Ok(())
+    }
+
+    /// Files and folders of the project that it reads, relative to the folder of the pipeline. Their content enters the key.
+    fn sources(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Does the work: reads the inputs, writes files into `context.out`.
@@ -70,6 +78,8 @@ pub trait AnyStage: Send + Sync {
     fn kind(&self) -> &'static Kind;
     /// Its parameters as they enter the key.
     fn parameters(&self) -> serde_json::Value;
+    /// See [`Stage::sources`].
+    fn sources(&self) -> Vec<String>;
     /// Does the work.
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError>;
 }
@@ -86,6 +96,10 @@ impl<S: Stage> AnyStage for Typed<S> {
 
     fn parameters(&self) -> serde_json::Value {
         serde_json::to_value(&self.stage).expect("parameters have string keys and finite numbers")
+    }
+
+    fn sources(&self) -> Vec<String> {
+        self.stage.sources()
     }
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
@@ -117,6 +131,8 @@ pub struct Kind {
     pub about: &'static str,
     /// See [`Stage::SLOTS`].
     pub slots: &'static [Slot],
+    /// See [`Stage::OPEN`].
+    pub open: Option<Slot>,
     /// See [`Stage::OUTPUT`].
     pub output: ArtifactType,
     /// See [`Stage::NUMERIC`].
@@ -138,12 +154,19 @@ impl Kind {
             version: S::VERSION,
             about: S::ABOUT,
             slots: S::SLOTS,
+            open: S::OPEN,
             output: S::OUTPUT,
             numeric: S::NUMERIC,
             resumes: S::RESUMES,
             published: S::PUBLISHED,
             parse: parse::<S>,
         }
+    }
+
+    /// The slot with this name.
+    pub fn slot(&self, name: &str) -> Option<Slot> {
+        let declared = self.slots.iter().find(|slot| slot.name == name).cloned();
+        declared.or_else(|| self.open.as_ref().map(|slot| slot.named(name)))
     }
 
     /// Reads parameters into a stage of this kind.

@@ -5,12 +5,15 @@
 //!    records/ab/cdef….json  one per key
 //!    staging/<key>/{out,scratch}   being written; kept after an interruption, so that training resumes
 //!    leases/<key>           held by the process that is writing
+//!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
+//!    logs/ab/cdef….txt      what a stage printed
 //! ```
 //!
 //! Only a record makes a result: everything before it can be lost at any moment without harm. A change of format is a new
 //! folder (`v2`), never a migration.
 
 mod lease;
+mod parts;
 pub mod record;
 mod staging;
 
@@ -18,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use lease::Lease;
+pub use parts::PartStore;
 pub use record::{Output, Provenance, Record};
 pub use staging::Staging;
 
@@ -106,6 +110,16 @@ impl Store {
             return Ok(Begin::Done(record));
         }
         Ok(Begin::Mine(Staging::open(self.clone(), key, lease)?))
+    }
+
+    /// Where parts are.
+    pub fn parts(&self) -> PartStore {
+        PartStore::new(self.root.join("parts"))
+    }
+
+    /// Where a stage writes what people want to read afterwards.
+    pub fn log_path(&self, key: StageKey) -> PathBuf {
+        self.fan_out("logs", &key.to_string(), ".txt")
     }
 
     /// The files of a record.

@@ -6,6 +6,7 @@ use crate::stage::KeyFields;
 
 fn fields(parameter: u64) -> KeyFields {
     KeyFields {
+        sources: Vec::new(),
         kind: "toy".to_owned(),
         version: 1,
         numerics: None,

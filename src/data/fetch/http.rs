@@ -90,11 +90,11 @@ fn agent(silence: Duration) -> Agent {
 /// Does the work while another thread shuts the connection when the user wants to stop: a read that waits cannot ask.
 fn watched<T>(fetch: &Fetch, agent: &Agent, work: impl FnOnce() -> T) -> T {
     let (done, is_done) = mpsc::channel::<()>();
-    let cancelled = fetch.cancelled;
+    let cancel = fetch.cancel;
     std::thread::scope(|scope| {
         scope.spawn(move || {
             while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                if cancelled.load(std::sync::atomic::Ordering::Relaxed) {
+                if cancel.is_set() {
                     return agent.clone().shutdown();
                 }
             }

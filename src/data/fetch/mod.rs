@@ -11,11 +11,11 @@ mod tests;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::base::cancel::Cancel;
 use crate::base::digest::Digest;
 use crate::base::fsx::{self, FileError};
 use crate::data::catalogue::{DataFile, Source};
@@ -28,8 +28,8 @@ pub struct Fetch<'a> {
     pub scratch: &'a Path,
     /// Where the verified file goes, under its published name.
     pub out: &'a Path,
-    /// Set when the user wants to stop.
-    pub cancelled: &'a AtomicBool,
+    /// Says when to end early.
+    pub cancel: Cancel<'a>,
     /// Is told how many bytes of the file there are.
     pub progress: &'a dyn Fn(u64),
     /// How long to try.
@@ -246,6 +246,6 @@ impl Fetch<'_> {
     }
 
     fn check_cancelled(&self) -> Result<(), FetchError> {
-        if self.cancelled.load(Ordering::Relaxed) { Err(FetchError::Cancelled) } else { Ok(()) }
+        if self.cancel.is_set() { Err(FetchError::Cancelled) } else { Ok(()) }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -129,7 +130,7 @@ impl Bench {
     fn fetch(&self, sources: &[&str], progress: &dyn Fn(u64)) -> Result<(), FetchError> {
         let (root, scratch, out) = (self.folder.path(), &self.path("scratch"), &self.path("out"));
         let patience = Patience { attempts: 3, pause: Duration::from_millis(2), silence: self.silence };
-        let fetch = Fetch { root, scratch, out, cancelled: &self.cancelled, progress, patience };
+        let fetch = Fetch { root, scratch, out, cancel: Cancel::new(&self.cancelled), progress, patience };
         let sources: Vec<_> = sources.iter().map(|text| Source::from((*text).to_owned())).collect();
         fetch.file(&described(&content()), &sources)
     }

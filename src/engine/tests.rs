@@ -231,6 +231,7 @@ fn a_stop_starts_nothing_new() {
     assert_snapshot!(run_in(folder.path(), &keyed(&text, &[]), &[]), @r"
     planned 3 of 3
     started say[seed=stop]
+    noted say[seed=stop]: saying stop
     built say[seed=stop]
     interrupted say[seed=b]
     interrupted all

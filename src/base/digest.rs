@@ -1,12 +1,13 @@
 //! BLAKE3 digests, and the one way to hash a structure.
 
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::base::fsx::{self, FileError};
+use crate::base::fsx::FileError;
+
+mod file;
 
 /// A BLAKE3 hash of some content: 32 bytes, written as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,18 +21,7 @@ impl Digest {
 
     /// Hashes a file without holding it in memory, and returns its size in bytes too.
     pub fn of_file(path: &Path) -> Result<(Self, u64), FileError> {
-        let mut file = fsx::open(path)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; 1 << 20];
-        let mut size = 0;
-        loop {
-            let count = file.read(&mut buffer).map_err(|e| FileError::new("read", path, e))?;
-            if count == 0 {
-                return Ok((Self(*hasher.finalize().as_bytes()), size));
-            }
-            size += count as u64;
-            hasher.update_rayon(&buffer[..count]);
-        }
+        file::hash(path).map(|(hash, size)| (Self(*hash.as_bytes()), size))
     }
 
     /// Reads 64 hex digits.
@@ -64,12 +54,19 @@ impl fmt::Debug for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return <[u8; 32]>::deserialize(deserializer).map(Self);
+        }
         let text = String::deserialize(deserializer)?;
         Self::parse(&text).ok_or_else(|| de::Error::custom(format!("'{text}' is not 64 hex digits")))
     }

@@ -5,6 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(unix))]
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
 
 /// A failed file-system call.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +109,60 @@ pub fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
+/// What tells whether a file has changed, short of reading it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    /// Device and inode: a file that was put in the place of another has others. Zero where the system has none.
+    pub inode: (u64, u64),
+    /// Length in bytes.
+    pub size: u64,
+    /// When the content was changed: nanoseconds since 1970.
+    pub modified: i64,
+    /// When the content, the name or the permissions were changed.
+    pub changed: i64,
+}
+
+/// The identity of a file, links followed; `None` if there is no such file.
+pub fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| identity_of(&metadata))
+}
+
+fn identity_of(metadata: &fs::Metadata) -> Identity {
+    let size = metadata.len();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let nanoseconds = |seconds: i64, rest: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(rest);
+        Identity {
+            inode: (metadata.dev(), metadata.ino()),
+            size,
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.map_or(0, |time| time.as_nanos() as i64);
+        Identity { inode: (0, 0), size, modified, changed: modified }
+    }
+}
+
+/// Fills a buffer from a place in a file.
+pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+    }
+    #[cfg(not(unix))]
+    {
+        use std::io::{Read, Seek, SeekFrom};
+        let mut file = file;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(buffer)
+    }
+}
+
 /// Names of a folder's entries, sorted.
 pub fn list(path: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(path).map_err(|e| FileError::new("list", path, e))?;
@@ -117,16 +175,53 @@ pub fn list(path: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Marks a file read-only, and waits until its bytes are on the disk.
-pub fn seal(path: &Path) -> Result<()> {
-    let seal = || {
-        let file = File::open(path)?;
-        file.sync_all()?;
-        let mut permissions = file.metadata()?.permissions();
+/// Paths of all files below a folder, relative to it, with `/` between folders; sorted as text. Links are followed. A folder that is
+/// not there has none.
+pub fn files_below(folder: &Path) -> Result<Vec<String>> {
+    let (mut found, mut folders) = (Vec::new(), vec![String::new()]);
+    while let Some(inside) = folders.pop() {
+        let path = folder.join(&inside);
+        let entries = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && inside.is_empty() => break,
+            entries => entries.map_err(|e| FileError::new("list", &path, e))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| FileError::new("list", &path, e))?;
+            let mut ty = entry.file_type().map_err(|e| FileError::new("look at", &entry.path(), e))?;
+            if ty.is_symlink() {
+                ty = fs::metadata(entry.path()).map_or(ty, |metadata| metadata.file_type());
+            }
+            let name = format!("{inside}{}", entry.file_name().to_string_lossy());
+            if ty.is_dir() { folders.push(name + "/") } else { found.push(name) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether there is a folder of this name.
+pub fn is_dir(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Whether there is a file of this name, not a link to one.
+pub fn is_plain_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+/// Marks a file read-only.
+pub fn set_readonly(path: &Path) -> Result<()> {
+    let set = || {
+        let mut permissions = fs::metadata(path)?.permissions();
         permissions.set_readonly(true);
-        file.set_permissions(permissions)
+        fs::set_permissions(path, permissions)
     };
-    seal().map_err(|e| FileError::new("seal", path, e))
+    set().map_err(|e| FileError::new("make read-only", path, e))
+}
+
+/// Waits until a file's bytes are on the disk.
+pub fn sync_file(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(|e| FileError::new("sync", path, e))
 }
 
 /// Waits until a folder's entries are on the disk, so that a rename in it survives a power cut.

@@ -7,6 +7,7 @@ pub mod canonical;
 pub mod digest;
 pub mod files;
 pub mod fsx;
+pub mod journal;
 pub mod name;
 pub mod rng;
 pub mod suggest;

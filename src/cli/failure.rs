@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
 use crate::base::fsx::FileError;
+use crate::engine::TooMuch;
 use crate::engine::plan::PlanError;
 use crate::pipeline::SpecErrors;
 use crate::stage::StageError;
@@ -18,6 +19,8 @@ pub(super) enum Failure {
     Input { message: String, hint: String },
     /// Stages failed: name, kind, error.
     Stages(Vec<(String, &'static str, StageError)>),
+    /// The results are not those of the lock: these stages and files differ.
+    OtherThanLock(Vec<String>),
     /// The user stopped the run.
     Interrupted,
 }
@@ -48,7 +51,7 @@ fn is_no_colour() -> bool {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Stages(_) => 1,
+            Self::Stages(_) | Self::OtherThanLock(_) => 1,
             Self::Spec(_) | Self::Input { .. } => 2,
             Self::Interrupted => 130,
         }
@@ -80,6 +83,11 @@ impl Failure {
                     draw(&diagnostic(&message, hint).into(), style)
                 };
                 failures.iter().map(render).collect()
+            }
+            Self::OtherThanLock(names) => {
+                let message = format!("the results are not those of the lock: {}", names.join(", "));
+                let hint = "compare with 'layerwise status', or run without '--locked' to write a new lock";
+                draw(&diagnostic(&message, Some(hint)).into(), style)
             }
             Self::Interrupted => {
                 let message = "stopped; finished stages and the last training state are kept";
@@ -137,6 +145,13 @@ impl From<PlanError> for Failure {
             PlanError::NoSuchStage { hint, .. } => Self::Input { message, hint },
             PlanError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<TooMuch> for Failure {
+    fn from(error: TooMuch) -> Self {
+        let hint = format!("lower 'resources' of the stage, or {}", error.hint);
+        Self::Input { message: error.to_string(), hint }
     }
 }
 

@@ -4,7 +4,9 @@
 //! by the user.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
+mod explain;
 mod failure;
+mod machine;
 mod plan;
 mod progress;
 mod project;
@@ -37,6 +39,8 @@ enum Command {
     Status(status::Status),
     /// Say what `run` would do
     Plan(plan::Plan),
+    /// Say what makes the key of a stage, and how it differs from the nearest execution
+    Explain(explain::Explain),
 }
 
 /// What every command on a pipeline takes.
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.execute(),
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
+        Command::Explain(command) => command.execute(),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -1,27 +1,56 @@
 //! `layerwise plan`.
 
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::cli::{Target, status};
-use crate::engine::{self, Status};
+use crate::cli::status::{Line, lines};
+use crate::cli::{Target, machine::duration};
+use crate::engine::{self, Wish};
 
 /// Arguments of `plan`.
 #[derive(Args)]
 pub(super) struct Plan {
     #[command(flatten)]
     target: Target,
+    /// Plan to do these stages again, though they are done
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
 }
 
 impl Plan {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let project = Project::open(&self.target)?;
-        let plan = engine::Plan::new(&project.keyed, &project.store, &self.target.stages)?;
-        status::print(&project, &plan, self.target.json, |status| matches!(status, Status::Miss(_)));
-        if !self.target.json {
-            println!("{}", status::count(&plan));
-        }
-        Ok(())
+        print(&self.target, self.force)
     }
+}
+
+/// Prints what a run would do; what `run --dry-run` does too.
+pub(super) fn print(target: &Target, force: Vec<String>) -> Result<(), Failure> {
+    let project = Project::open(target)?;
+    let wish = Wish { targets: target.stages.clone(), force };
+    let plan = engine::Plan::new(&project.keyed, &project.store, &wish)?;
+    let lines = lines(&project, &plan)?;
+    let misses: Vec<&Line> = lines.iter().filter(|line| line.is_miss()).collect();
+    let width = project.name_width();
+    misses.iter().for_each(|line| line.print(target.json, width));
+    let known: Vec<f64> = misses.iter().filter_map(|line| line.seconds).collect();
+    let (total, unknown) = (known.iter().sum::<f64>(), misses.len() - known.len());
+    if target.json {
+        println!(
+            "{}",
+            json!({ "misses": plan.misses(), "wanted": plan.wanted(), "seconds": total, "unknown": unknown })
+        );
+        return Ok(());
+    }
+    let count = format!("{} of {} stages to run", plan.misses(), plan.wanted());
+    match (known.len(), unknown) {
+        (0, _) => println!("{count}"),
+        (_, 0) => println!("{count}: at most {} of work, judging by earlier runs", duration(total)),
+        (_, unknown) => println!(
+            "{count}: at most {} of work, judging by earlier runs, and {unknown} of which nothing is known",
+            duration(total)
+        ),
+    }
+    Ok(())
 }

@@ -59,6 +59,7 @@ fn sentence(event: &Event<'_>) -> Option<String> {
             )
         }
         Event::Waiting { node } => format!("{}: another run is making this; waiting for it", node.node),
+        Event::Retried { node, error } => format!("{}: failed, and is tried again: {error}", node.node),
         Event::Reported { report: Report::Progress { .. }, .. } => return None,
         Event::Reported { node, report: Report::Note(text) } => format!("{}: {text}", node.node),
         Event::Ended { node, outcome } => match outcome {
@@ -137,6 +138,9 @@ fn describe(event: &Event<'_>) -> Value {
         }
         Event::Started { node, threads } => {
             json!({ "event": "started", "stage": node.node.to_string(), "kind": kind(node), "key": node.key, "threads": threads })
+        }
+        Event::Retried { node, error } => {
+            json!({ "event": "retried", "stage": node.node.to_string(), "error": error.to_string() })
         }
         Event::Waiting { node } => json!({ "event": "waiting", "stage": node.node.to_string() }),
         Event::Reported { node, report: Report::Progress { done, total, unit, note } } => {

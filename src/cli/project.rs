@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::digest::Digest;
 use crate::base::fsx;
 use crate::cli::Target;
 use crate::cli::failure::Failure;
@@ -35,12 +34,20 @@ impl Project {
         let name = path.to_string_lossy();
         let registry = Registry(kinds::KINDS);
         let root = root(path);
-        let digest = |path: &str| Digest::of_file(&root.join(path)).map(|(digest, _)| digest);
-        let numerics = kernels::numerics_class();
-        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &numerics, &digest)?;
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let store = Store::open(&results.join("store"))?;
+        let digests = store.digests();
+        let digest = |path: &str| digests.of(&root.join(path));
+        let numerics = kernels::numerics_class();
+        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &numerics, &digest)?;
         Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })
+    }
+}
+
+impl Project {
+    /// How wide a column of node names is.
+    pub(super) fn name_width(&self) -> usize {
+        self.keyed.nodes.iter().map(|node| node.node.to_string().len()).max().unwrap_or(0)
     }
 }
 

@@ -9,8 +9,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::cli::{Target, progress, summary};
-use crate::engine::{self, Outcome, Plan, Settings, publish};
+use crate::cli::{Target, machine, plan, progress, summary};
+use crate::engine::{self, Capacity, Lock, Outcome, Plan, Settings, Wish, publish};
 use crate::store::Provenance;
 
 /// Arguments of `run`.
@@ -21,30 +21,64 @@ pub(super) struct Run {
     /// How many stages run side by side [default: the number of cores]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// How many threads they share [default: the number of cores]
+    /// How many cores they share [default: those of the machine]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// How much memory the stages that ask for some share, as in '16 GiB' [default: that of the machine]
+    #[arg(long, value_name = "SIZE", value_parser = machine::parse_size)]
+    memory: Option<u64>,
+    /// How many GPUs they share [default: those of the machine]
+    #[arg(long, value_name = "N")]
+    gpus: Option<u32>,
+    /// After a failure, still start the stages that do not need the failed one
+    #[arg(long, short)]
+    keep_going: bool,
+    /// Do these stages again, though they are done
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
+    /// Only say what would run
+    #[arg(long)]
+    dry_run: bool,
+    /// Fail, and publish nothing, unless the results equal the lock
+    #[arg(long)]
+    locked: bool,
 }
 
 impl Run {
     pub(super) fn execute(self) -> Result<(), Failure> {
+        if self.dry_run {
+            return plan::print(&self.target, self.force);
+        }
         let project = Project::open(&self.target)?;
-        let plan = Plan::new(&project.keyed, &project.store, &self.target.stages)?;
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let wish = Wish { targets: self.target.stages.clone(), force: self.force.clone() };
+        let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         let cancelled = catch_signals();
         let settings = Settings {
             root: &project.root,
-            jobs: self.jobs.map_or(cores, NonZeroUsize::get),
-            threads: self.threads.map_or(cores, NonZeroUsize::get),
+            capacity: self.capacity(),
+            keep_going: self.keep_going,
             cancelled: &cancelled,
             provenance: if plan.misses() == 0 { Provenance::default() } else { provenance() },
         };
         let mut observer = progress::observer(self.target.json);
-        let outcomes = engine::run(&project.keyed, plan, &project.store, &settings, &mut *observer);
+        let outcomes = engine::run(&project.keyed, &plan, &project.store, &settings, &mut *observer)?;
         drop(observer);
         let outcomes = check(&project, outcomes)?;
+        if self.locked {
+            check_lock(&project, &outcomes)?;
+        }
         let published = publish::publish(&project.keyed, &outcomes, &project.store, &project.results)?;
         summary::print(&project, &outcomes, &published, self.target.json)
+    }
+
+    fn capacity(&self) -> Capacity {
+        let cores = machine::cores();
+        Capacity {
+            jobs: self.jobs.map_or(cores, NonZeroUsize::get),
+            threads: self.threads.map_or(cores, NonZeroUsize::get),
+            memory: self.memory.unwrap_or_else(machine::memory),
+            gpus: self.gpus.unwrap_or_else(machine::gpus),
+        }
     }
 }
 
@@ -62,7 +96,7 @@ fn catch_signals() -> Arc<AtomicBool> {
 
 /// All ended well, or what did not.
 fn check(project: &Project, outcomes: Vec<Option<Outcome>>) -> Result<Vec<Option<Outcome>>, Failure> {
-    if outcomes.iter().flatten().all(|outcome| outcome.record().is_some()) {
+    if outcomes.iter().flatten().all(|outcome| outcome.summary().is_some()) {
         return Ok(outcomes);
     }
     let failed = project.keyed.nodes.iter().zip(outcomes).filter_map(|(node, outcome)| match outcome {
@@ -76,22 +110,24 @@ fn check(project: &Project, outcomes: Vec<Option<Outcome>>) -> Result<Vec<Option
     Err(Failure::Stages(failed))
 }
 
+/// What was run gives what the lock says.
+fn check_lock(project: &Project, outcomes: &[Option<Outcome>]) -> Result<(), Failure> {
+    let Some(lock) = Lock::read(&project.results) else {
+        return Err(Failure::Input {
+            message: format!("there is no lock to compare with in '{}'", project.results.display()),
+            hint: "run once without '--locked', and keep the lock.json that this writes".to_owned(),
+        });
+    };
+    let (new, _) = publish::intended(&project.keyed, outcomes, Some(&lock));
+    let differences = lock.differences(&new);
+    if differences.is_empty() { Ok(()) } else { Err(Failure::OtherThanLock(differences)) }
+}
+
 fn provenance() -> Provenance {
     Provenance {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: revision().unwrap_or_default(),
+        revision: machine::revision().unwrap_or_default(),
         host: gethostname::gethostname().to_string_lossy().into_owned(),
         ..Provenance::default()
     }
-}
-
-/// The revision of the repository that the user is in, if git is there to tell.
-fn revision() -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let output = std::process::Command::new("git").args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let suffix =
-        if git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty() { "" } else { "-dirty" };
-    Some(git(&["rev-parse", "HEAD"])? + suffix)
 }

@@ -11,7 +11,7 @@ use crate::engine::Outcome;
 use crate::engine::publish::Published;
 use crate::figure::terminal;
 use crate::kinds::{self, figure};
-use crate::store::Record;
+use crate::store::Summary;
 use crate::table::grid::Grid;
 
 /// Prints what a run came to.
@@ -33,11 +33,11 @@ pub(super) fn print(
     }
     let style = Style::of_stdout();
     for (node, outcome) in project.keyed.nodes.iter().zip(outcomes) {
-        let Some(record) = outcome.as_ref().and_then(Outcome::record) else { continue };
+        let Some(summary) = outcome.as_ref().and_then(Outcome::summary) else { continue };
         if node.node.work.kind().output == kinds::TABLE {
-            print_table(project, &node.node.to_string(), record, style);
+            print_table(project, &node.node.to_string(), summary, style);
         } else if node.node.work.kind().output == kinds::COMPARISON {
-            print_verdict(project, record)?;
+            print_verdict(project, summary)?;
         }
     }
     if !published.files.is_empty() {
@@ -47,8 +47,8 @@ pub(super) fn print(
 }
 
 /// Prints an aggregated table; one that only gathers rows is for other programs.
-fn print_table(project: &Project, name: &str, record: &Record, style: Style) {
-    let files = project.store.files(record);
+fn print_table(project: &Project, name: &str, summary: &Summary, style: Style) {
+    let files = project.store.files(&summary.outputs);
     if let Some(grid) = files.path("table.csv").ok().and_then(|path| Grid::read(path).ok()) {
         let options =
             figure::HeatmapOptions { title: format!("{name}: {}", grid.metric), ..Default::default() };
@@ -57,8 +57,8 @@ fn print_table(project: &Project, name: &str, record: &Record, style: Style) {
 }
 
 /// Prints what `comparison.json` says, in two lines.
-fn print_verdict(project: &Project, record: &Record) -> Result<(), Failure> {
-    let files = project.store.files(record);
+fn print_verdict(project: &Project, summary: &Summary) -> Result<(), Failure> {
+    let files = project.store.files(&summary.outputs);
     let Ok(path) = files.path("comparison.json") else { return Ok(()) };
     let verdict: Value = serde_json::from_slice(&fsx::read(path)?).unwrap_or_default();
     let number = |value: &Value| value.as_f64().map_or("undefined".to_owned(), |n| format!("{n:.3}"));

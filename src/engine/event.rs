@@ -2,7 +2,7 @@
 
 use crate::engine::outcome::Outcome;
 use crate::pipeline::KeyedNode;
-use crate::stage::Report;
+use crate::stage::{Report, StageError};
 
 /// Something that happened. All events come from the thread that owns the schedule, in order.
 pub enum Event<'a> {
@@ -24,6 +24,13 @@ pub enum Event<'a> {
     Waiting {
         /// The node.
         node: &'a KeyedNode,
+    },
+    /// An attempt failed, and the node is tried again.
+    Retried {
+        /// The node.
+        node: &'a KeyedNode,
+        /// Why the attempt failed.
+        error: &'a StageError,
     },
     /// A running node tells how it goes.
     Reported {

@@ -1,39 +1,31 @@
 //! One execution: take the lease, run the stage, commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::base::cancel::Cancel;
+use crate::base::digest::Digest;
+use crate::engine::Settings;
 use crate::pipeline::KeyedNode;
 use crate::stage::{Context, Inputs, Report, StageError};
-use crate::store::{Begin, Provenance, Record, Staging, Store};
+use crate::store::{Begin, Provenance, Staging, Store, Summary};
 
 /// How often a job looks whether another process has finished the same work.
 const POLL: Duration = Duration::from_millis(100);
 
-/// What a run may use; nothing of it affects results.
-pub struct Settings<'a> {
-    /// The project's folder.
-    pub root: &'a Path,
-    /// How many stages run side by side.
-    pub jobs: usize,
-    /// How many threads they share.
-    pub threads: usize,
-    /// Set when the user wants to stop.
-    pub cancelled: &'a AtomicBool,
-    /// What every record of this run says of its origin.
-    pub provenance: Provenance,
-}
-
-/// What a job tells the scheduler.
+/// What a job tells the scheduler, about the node at a place.
 pub(super) enum Message {
     Reported(usize, Report),
+    /// Another process holds the lease.
     Waiting(usize),
-    Done(usize, Result<Arc<Record>, StageError>),
+    /// An attempt failed, and another one begins.
+    Retried(usize, StageError),
+    /// The work is done; what is left is to hash and to keep its output.
+    Committing(usize),
+    Done(usize, Result<Arc<Summary>, StageError>),
 }
 
 /// A node that is to run, with all that it needs.
@@ -41,78 +33,127 @@ pub(super) struct Job<'a> {
     pub(super) place: usize,
     pub(super) node: &'a KeyedNode,
     pub(super) inputs: Inputs,
+    /// Digests of the inputs' artifacts, in the order of the key's inputs.
+    pub(super) digests: Vec<Digest>,
     pub(super) threads: usize,
+    /// Whether to do the work even if it is done.
+    pub(super) is_forced: bool,
 }
 
-/// Runs the job and sends exactly one `Done`.
-pub(super) fn run(job: &Job<'_>, store: &Store, settings: &Settings<'_>, sender: &Sender<Message>) {
-    let result = catch_unwind(AssertUnwindSafe(|| attempt(job, store, settings, sender)));
-    let result = result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
-        Err(StageError::with_hint(format!("the stage panicked: {text}"), "report this as a bug of layerwise"))
-    });
-    // The scheduler outlives every job, so the message arrives.
-    let _ = sender.send(Message::Done(job.place, result.map(Arc::new)));
+/// What all jobs of a run share.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub(super) store: &'a Store,
+    pub(super) settings: &'a Settings<'a>,
 }
 
-fn attempt(
-    job: &Job<'_>,
-    store: &Store,
-    settings: &Settings<'_>,
-    sender: &Sender<Message>,
-) -> Result<Record, StageError> {
-    let mut is_told = false;
-    loop {
-        match store.begin(job.node.key)? {
-            Begin::Done(record) => return Ok(record),
-            Begin::Mine(staging) => return build(job, store, staging, settings, sender),
-            Begin::Busy if settings.cancelled.load(Ordering::Relaxed) => return Err(StageError::Cancelled),
-            Begin::Busy => {
-                if !std::mem::replace(&mut is_told, true) {
-                    let _ = sender.send(Message::Waiting(job.place));
+impl Job<'_> {
+    /// Runs the job and sends exactly one `Done`.
+    pub(super) fn run(&self, around: Surroundings<'_>, sender: &Sender<Message>) {
+        let result = catch_unwind(AssertUnwindSafe(|| self.attempts(around, sender)));
+        let result = result.unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            let text = format!("the stage panicked: {}", text.unwrap_or_default());
+            Err(StageError::with_hint(text, "report this as a bug of layerwise"))
+        });
+        // The scheduler outlives every job, so the message arrives.
+        let _ = sender.send(Message::Done(self.place, result));
+    }
+
+    fn attempts(
+        &self,
+        around: Surroundings<'_>,
+        sender: &Sender<Message>,
+    ) -> Result<Arc<Summary>, StageError> {
+        let _ = crate::base::fsx::remove_file(&around.store.log_path(self.node.key));
+        let mut left = self.node.node.handling.retries;
+        loop {
+            match self.attempt(around, sender) {
+                Err(error @ StageError::Failed { .. }) if left > 0 => {
+                    left -= 1;
+                    let _ = sender.send(Message::Retried(self.place, error));
                 }
-                std::thread::sleep(POLL);
+                result => return result,
             }
         }
     }
+
+    fn attempt(
+        &self,
+        around: Surroundings<'_>,
+        sender: &Sender<Message>,
+    ) -> Result<Arc<Summary>, StageError> {
+        let mut is_told = false;
+        loop {
+            match around.store.begin(self.node.key, self.is_forced)? {
+                Begin::Done(summary) => return Ok(summary),
+                Begin::Mine(staging) => return self.build(around, staging, sender),
+                Begin::Busy if around.settings.cancelled.load(Ordering::Relaxed) => {
+                    return Err(StageError::Cancelled);
+                }
+                Begin::Busy => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        let _ = sender.send(Message::Waiting(self.place));
+                    }
+                    std::thread::sleep(POLL);
+                }
+            }
+        }
+    }
+
+    fn build(
+        &self,
+        around: Surroundings<'_>,
+        staging: Staging,
+        sender: &Sender<Message>,
+    ) -> Result<Arc<Summary>, StageError> {
+        let work = &self.node.node.work;
+        if !work.kind().resumes {
+            staging.clear()?;
+        }
+        let (started, clock) = (now(), Instant::now());
+        let cancel = self.cancel(around.settings.cancelled, clock);
+        let context = Context {
+            out: staging.out(),
+            scratch: staging.scratch(),
+            root: around.settings.root,
+            threads: self.threads,
+            cancel,
+            parts: &around.store.parts(),
+            log: &around.store.log_path(self.node.key),
+            report: &|report| drop(sender.send(Message::Reported(self.place, report))),
+        };
+        if let Err(error) = work.run(&self.inputs, &context) {
+            if !work.kind().resumes || !around.store.is_staged(self.node.key) {
+                staging.discard()?;
+            }
+            return Err(self.blame_time(error, around.settings.cancelled, cancel));
+        }
+        let seconds = clock.elapsed().as_secs_f64();
+        let _ = sender.send(Message::Committing(self.place));
+        let provenance =
+            Provenance { started, seconds, threads: self.threads, ..around.settings.provenance.clone() };
+        Ok(staging.commit(self.node.fields.clone(), self.digests.clone(), provenance)?)
+    }
+
+    fn cancel<'c>(&self, stop: &'c AtomicBool, start: Instant) -> Cancel<'c> {
+        Cancel::new(stop).by(self.node.node.handling.timeout.map(|timeout| start + timeout))
+    }
+
+    /// A stage only hears that it should end; here it is known whether the user or the clock wanted it.
+    fn blame_time(&self, error: StageError, stop: &AtomicBool, cancel: Cancel<'_>) -> StageError {
+        match (error, self.node.node.handling.timeout) {
+            (StageError::Cancelled, Some(timeout)) if cancel.is_late() && !stop.load(Ordering::Relaxed) => {
+                let text = format!("it took longer than its timeout of {} s", timeout.as_secs_f64());
+                StageError::with_hint(text, "raise 'timeout', or find out what takes so long")
+            }
+            (error, _) => error,
+        }
+    }
 }
 
-fn build(
-    job: &Job<'_>,
-    store: &Store,
-    staging: Staging,
-    settings: &Settings<'_>,
-    sender: &Sender<Message>,
-) -> Result<Record, StageError> {
-    let work = &job.node.node.work;
-    if !work.kind().resumes {
-        staging.clear()?;
-    }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "provenance only: in the record, never in a key or an output"
-    )]
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let clock = Instant::now();
-    let report = |report: Report| drop(sender.send(Message::Reported(job.place, report)));
-    let context = Context {
-        out: staging.out(),
-        scratch: staging.scratch(),
-        root: settings.root,
-        threads: job.threads,
-        cancel: Cancel::new(settings.cancelled),
-        parts: &store.parts(),
-        log: &store.log_path(job.node.key),
-        report: &report,
-    };
-    if let Err(error) = work.run(&job.inputs, &context) {
-        if !work.kind().resumes || !store.is_staged(job.node.key) {
-            staging.discard()?;
-        }
-        return Err(error);
-    }
-    let seconds = clock.elapsed().as_secs_f64();
-    let provenance = Provenance { started, seconds, threads: job.threads, ..settings.provenance.clone() };
-    Ok(staging.commit(job.node.fields.clone(), provenance)?)
+#[expect(clippy::disallowed_methods, reason = "provenance only: in the record, never in a key or an output")]
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

@@ -52,7 +52,7 @@ impl Lock {
         let mut stages = BTreeMap::new();
         for (node, outcome) in keyed.nodes.iter().zip(outcomes) {
             let name = node.node.to_string();
-            let entry = match outcome.as_ref().and_then(Outcome::record) {
+            let entry = match outcome.as_ref().and_then(Outcome::summary) {
                 Some(record) => {
                     let outputs = record.outputs.iter().map(|o| (o.name.clone(), o.digest)).collect();
                     Some(Entry { kind: node.fields.kind.clone(), key: node.key, outputs })
@@ -64,6 +64,17 @@ impl Lock {
             stages.extend(entry.map(|entry| (name, entry)));
         }
         Self { format: FORMAT, pipeline: keyed.pipeline.clone(), stages, published: BTreeMap::new() }
+    }
+
+    /// The names of stages and files that another lock of the same pipeline does not have in the same form.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        fn differ<V: PartialEq>(a: &BTreeMap<String, V>, b: &BTreeMap<String, V>) -> Vec<String> {
+            let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            names.into_iter().filter(|name| a.get(*name) != b.get(*name)).cloned().collect()
+        }
+        let mut names = differ(&self.stages, &other.stages);
+        names.extend(differ(&self.published, &other.published));
+        names
     }
 
     /// Writes the lock into a results folder, unless it stands there already.

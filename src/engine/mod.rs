@@ -3,20 +3,24 @@
 //! Never here: a look inside an artifact, a kind by name, a word on the terminal, an async runtime, global state. Events go to an
 //! [`Observer`]; the store is the only channel between stages.
 
+mod capacity;
 pub mod event;
+pub mod explain;
 mod job;
 pub mod lock;
 pub mod outcome;
 pub mod plan;
 pub mod publish;
 pub mod scheduler;
+mod workers;
 
+pub use capacity::{Capacity, TooMuch};
 pub use event::{Event, Observer};
-pub use job::Settings;
+pub use explain::Explainer;
 pub use lock::Lock;
 pub use outcome::Outcome;
-pub use plan::{Plan, Reason, Status};
-pub use scheduler::run;
+pub use plan::{Plan, Reason, Status, Wish};
+pub use scheduler::{Settings, run};
 
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::stage::StageError;
-use crate::store::Record;
+use crate::store::Summary;
 
 /// How a wanted node ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It was done before.
-    Cached(Arc<Record>),
+    /// It was done before, or another execution had read the same.
+    Cached(Arc<Summary>),
     /// It was done now.
-    Built(Arc<Record>),
+    Built(Arc<Summary>),
     /// It failed.
     Failed(StageError),
     /// It could not run: this node, or one that it needed, failed.
@@ -24,10 +24,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The record, if the node ended well.
-    pub fn record(&self) -> Option<&Arc<Record>> {
+    /// What it came to, if the node ended well.
+    pub fn summary(&self) -> Option<&Arc<Summary>> {
         match self {
-            Self::Cached(record) | Self::Built(record) => Some(record),
+            Self::Cached(summary) | Self::Built(summary) => Some(summary),
             Self::Failed(_) | Self::Skipped { .. } | Self::Interrupted => None,
         }
     }

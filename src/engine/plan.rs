@@ -1,19 +1,25 @@
 //! Which nodes are wanted, and which of them must run, with the reason.
+//!
+//! A plan is a prediction: a node whose inputs must run first is decided when they are there, by the same rule
+//! ([`Summary::read_these`]), and may then turn out to be done (early cutoff).
 
 use std::fmt;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
+use crate::base::digest::Digest;
 use crate::base::suggest;
 use crate::pipeline::Keyed;
-use crate::store::{Output, Record, Store, StoreError};
+use crate::store::{Found, Output, Store, StoreError, Summary};
 
 /// What is to be done about a node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Status {
-    /// Nobody asked for it.
+    /// Nobody needs it.
     Unwanted,
     /// It is done.
-    Hit(Arc<Record>),
+    Hit(Arc<Summary>),
     /// It must run.
     Miss(Reason),
 }
@@ -21,24 +27,44 @@ pub enum Status {
 /// Why a node must run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
-    /// No record has its key.
+    /// No record has its key. [`explain`](crate::engine::explain) says what is new.
     New,
     /// It was begun and interrupted, and will continue.
     Interrupted,
     /// There is a record, but one of its objects is gone.
     ObjectMissing(Output),
+    /// There is a record, but the bytes of one of its objects are not what they were.
+    ObjectDamaged(Output),
+    /// There is a record, made from other bytes than its inputs have now.
+    OtherInput,
+    /// The user wants it done again.
+    Forced,
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::New => f.write_str("not run yet with these parameters and inputs"),
+            Self::New => f.write_str("not run yet"),
             Self::Interrupted => f.write_str("interrupted, continues"),
             Self::ObjectMissing(output) => {
                 write!(f, "object {} ({}) is missing", output.digest.short(), output.name)
             }
+            Self::ObjectDamaged(output) => {
+                write!(f, "object {} ({}) is damaged", output.digest.short(), output.name)
+            }
+            Self::OtherInput => f.write_str("an input was made again with other bytes"),
+            Self::Forced => f.write_str("forced"),
         }
     }
+}
+
+/// What to plan for.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Stages (`fit`) or nodes (`fit[seed=0]`); all if there is none.
+    pub targets: Vec<String>,
+    /// Those that are to be done again, whether or not they are done.
+    pub force: Vec<String>,
 }
 
 /// The decision for every node, by its place in the graph; a node and its twin have the same.
@@ -67,17 +93,37 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Makes the plan for some targets (`fit`, or `fit[seed=0]`), or for all nodes if none is named.
-    pub fn new(keyed: &Keyed, store: &Store, targets: &[String]) -> Result<Self, PlanError> {
-        let wanted = wanted(keyed, targets)?;
+    /// Makes the plan.
+    pub fn new(keyed: &Keyed, store: &Store, wish: &Wish) -> Result<Self, PlanError> {
+        let targets = match wish.targets.as_slice() {
+            [] => vec![true; keyed.nodes.len()],
+            targets => select(keyed, targets)?,
+        };
+        let forced = select(keyed, &wish.force)?;
+        let closure = with_needed(keyed, &targets, |_| true);
+        let found = find(keyed, store, &closure)?;
         let mut statuses: Vec<Status> = Vec::with_capacity(keyed.nodes.len());
-        for (place, node) in keyed.nodes.iter().enumerate() {
-            let status = match (wanted[place], node.twin) {
-                (false, _) => Status::Unwanted,
-                (true, twin) if twin != place => statuses[twin].clone(),
-                (true, _) => status(node.key, store)?,
-            };
-            statuses.push(status);
+        for (place, found) in found.into_iter().enumerate() {
+            let twin = keyed.nodes[place].twin;
+            statuses.push(match found {
+                _ if twin != place => statuses[twin].clone(),
+                None => Status::Unwanted,
+                Some(_) if forced[place] => Status::Miss(Reason::Forced),
+                Some(Found::Whole(summary)) => judge(keyed, place, &statuses, summary),
+                Some(Found::Missing(output)) => Status::Miss(Reason::ObjectMissing(output)),
+                Some(Found::Damaged(output)) => Status::Miss(Reason::ObjectDamaged(output)),
+                Some(Found::Nothing) if store.is_staged(keyed.nodes[place].key) => {
+                    Status::Miss(Reason::Interrupted)
+                }
+                Some(Found::Nothing) => Status::Miss(Reason::New),
+            });
+        }
+        // What only done stages need is not needed.
+        let needed = with_needed(keyed, &targets, |place| matches!(statuses[place], Status::Miss(_)));
+        for (status, is_needed) in statuses.iter_mut().zip(needed) {
+            if !is_needed {
+                *status = Status::Unwanted;
+            }
         }
         Ok(Self { statuses })
     }
@@ -93,40 +139,57 @@ impl Plan {
     }
 }
 
-fn status(key: crate::stage::StageKey, store: &Store) -> Result<Status, StoreError> {
-    Ok(match store.lookup(key)? {
-        Some(record) => Status::Hit(Arc::new(record)),
-        None => Status::Miss(match store.missing_object(key) {
-            Some(output) => Reason::ObjectMissing(output),
-            None if store.is_staged(key) => Reason::Interrupted,
-            None => Reason::New,
-        }),
-    })
+/// Whether the node's result was made from what its inputs are now. Inputs that are not there cannot contradict.
+fn judge(keyed: &Keyed, place: usize, statuses: &[Status], summary: Arc<Summary>) -> Status {
+    let artifact = |input: &usize| match &statuses[*input] {
+        Status::Hit(summary) => Some(summary.artifact),
+        _ => None,
+    };
+    let present: Option<Vec<Digest>> = keyed.nodes[place].inputs.iter().map(artifact).collect();
+    match present {
+        Some(inputs) if !summary.read_these(&inputs) => Status::Miss(Reason::OtherInput),
+        _ => Status::Hit(summary),
+    }
 }
 
-fn wanted(keyed: &Keyed, targets: &[String]) -> Result<Vec<bool>, PlanError> {
-    let mut wanted = vec![targets.is_empty(); keyed.nodes.len()];
-    for target in targets {
-        let mut found = false;
+/// Looks up the nodes of a closure; a twin is looked up at its first place.
+fn find(keyed: &Keyed, store: &Store, closure: &[bool]) -> Result<Vec<Option<Found>>, StoreError> {
+    let find = |(place, is_wanted): (usize, &bool)| {
+        let node = &keyed.nodes[place];
+        (*is_wanted && node.twin == place).then(|| store.find(node.key)).transpose()
+    };
+    closure.par_iter().enumerate().with_min_len(256).map(find).collect()
+}
+
+/// The nodes that some names mean.
+fn select(keyed: &Keyed, names: &[String]) -> Result<Vec<bool>, PlanError> {
+    let mut selected = vec![false; keyed.nodes.len()];
+    for name in names {
+        let mut is_found = false;
         for (place, node) in keyed.nodes.iter().enumerate() {
-            if node.node.stage.as_str() == target || node.node.to_string() == *target {
-                (wanted[place], found) = (true, true);
+            if node.node.stage.as_str() == name || node.node.to_string() == *name {
+                (selected[place], is_found) = (true, true);
             }
         }
-        if !found {
-            let hint = suggest::hint(target, keyed.nodes.iter().map(|node| node.node.stage.as_str()));
-            return Err(PlanError::NoSuchStage {
-                name: target.clone(),
-                pipeline: keyed.pipeline.clone(),
-                hint,
-            });
+        if !is_found {
+            let hint = suggest::hint(name, keyed.nodes.iter().map(|node| node.node.stage.as_str()));
+            let (name, pipeline) = (name.clone(), keyed.pipeline.clone());
+            return Err(PlanError::NoSuchStage { name, pipeline, hint });
         }
     }
-    for place in (0..keyed.nodes.len()).rev() {
-        if wanted[place] {
-            wanted[keyed.nodes[place].twin] = true;
-            keyed.needed(place).for_each(|needed| wanted[needed] = true);
+    Ok(selected)
+}
+
+/// Some nodes, their twins, and what those of them need that ask for their inputs.
+fn with_needed(keyed: &Keyed, nodes: &[bool], asks: impl Fn(usize) -> bool) -> Vec<bool> {
+    let mut all = nodes.to_vec();
+    for place in (0..all.len()).rev() {
+        if all[place] {
+            all[keyed.nodes[place].twin] = true;
+            if asks(place) {
+                keyed.nodes[place].inputs.iter().for_each(|input| all[*input] = true);
+            }
         }
     }
-    Ok(wanted)
+    all
 }

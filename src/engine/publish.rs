@@ -3,6 +3,7 @@
 //! A published file is named after its stage: `table.csv` of the artifact of stage `errors` becomes `errors.csv`, or
 //! `errors-seed=1.csv` where the stage has axes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::Digest;
@@ -11,7 +12,7 @@ use crate::engine::lock::Lock;
 use crate::engine::outcome::Outcome;
 use crate::pipeline::matrix::describe;
 use crate::pipeline::{Keyed, Node};
-use crate::store::{Output, Store};
+use crate::store::Store;
 
 /// What became of the files of a results folder.
 #[derive(Debug, Default)]
@@ -30,28 +31,15 @@ pub fn publish(
     folder: &Path,
 ) -> Result<Published, FileError> {
     let earlier = Lock::read(folder);
-    let mut lock = Lock::new(keyed, outcomes, earlier.as_ref());
+    let (lock, names) = intended(keyed, outcomes, earlier.as_ref());
     let mut published = Published::default();
-    for (node, outcome) in keyed.nodes.iter().zip(outcomes) {
-        let Some(record) = outcome.as_ref().and_then(Outcome::record) else { continue };
-        if !node.node.work.kind().published {
-            continue;
-        }
-        for output in &record.outputs {
-            let name = file_name(&node.node, &output.name);
-            let known = earlier.as_ref().and_then(|lock| lock.published.get(&name).copied());
-            published.set_aside.extend(place(store, output, &folder.join(&name), known)?);
-            published.files.push(folder.join(&name));
-            lock.published.insert(name, output.digest);
-        }
+    for name in names {
+        let known = earlier.as_ref().and_then(|lock| lock.published.get(&name).copied());
+        published.set_aside.extend(place(store, lock.published[&name], &folder.join(&name), known)?);
+        published.files.push(folder.join(name));
     }
     for (name, digest) in earlier.iter().flat_map(|lock| &lock.published) {
-        if lock.published.contains_key(name) {
-            continue;
-        }
-        if is_still_wanted(keyed, &lock, name) {
-            lock.published.insert(name.clone(), *digest);
-        } else if digest_of(&folder.join(name)) == Some(*digest) {
+        if !lock.published.contains_key(name) && digest_of(&folder.join(name)) == Some(*digest) {
             fsx::remove_file(&folder.join(name))?;
         }
     }
@@ -59,12 +47,38 @@ pub fn publish(
     Ok(published)
 }
 
-/// Whether a file belongs to a stage that this run did not want but whose earlier result still holds.
-fn is_still_wanted(keyed: &Keyed, lock: &Lock, name: &str) -> bool {
-    keyed.nodes.iter().any(|node| {
-        let entry = lock.stages.get(&node.node.to_string());
-        entry.is_some_and(|entry| entry.outputs.keys().any(|output| file_name(&node.node, output) == name))
-    })
+/// The lock that the outcomes of a run make, and the names of the files that the run publishes, in the order of the pipeline.
+pub fn intended(keyed: &Keyed, outcomes: &[Option<Outcome>], earlier: Option<&Lock>) -> (Lock, Vec<String>) {
+    let mut lock = Lock::new(keyed, outcomes, earlier);
+    let mut names = Vec::new();
+    for (node, outcome) in keyed.nodes.iter().zip(outcomes) {
+        let Some(summary) = outcome.as_ref().and_then(Outcome::summary) else { continue };
+        if node.node.work.kind().published {
+            for output in &summary.outputs {
+                let name = file_name(&node.node, &output.name);
+                lock.published.insert(name.clone(), output.digest);
+                names.push(name);
+            }
+        }
+    }
+    for (name, digest) in still_wanted(keyed, &lock, earlier) {
+        lock.published.entry(name).or_insert(digest);
+    }
+    (lock, names)
+}
+
+/// Files of stages that this run did not want but whose earlier result still holds.
+fn still_wanted(keyed: &Keyed, lock: &Lock, earlier: Option<&Lock>) -> BTreeMap<String, Digest> {
+    let mut kept = BTreeMap::new();
+    for node in keyed.nodes.iter().filter(|node| node.node.work.kind().published) {
+        let outputs =
+            lock.stages.get(&node.node.to_string()).into_iter().flat_map(|entry| entry.outputs.keys());
+        for name in outputs.map(|output| file_name(&node.node, output)) {
+            let digest = earlier.and_then(|lock| lock.published.get(&name));
+            kept.extend(digest.map(|digest| (name, *digest)));
+        }
+    }
+    kept
 }
 
 fn file_name(node: &Node, output: &str) -> String {
@@ -74,15 +88,15 @@ fn file_name(node: &Node, output: &str) -> String {
     format!("{}{separator}{at}.{extension}", node.stage)
 }
 
-/// Copies an output to its place; an edited file that stood there is moved aside first.
+/// Copies an object to its place; an edited file that stood there is moved aside first.
 fn place(
     store: &Store,
-    output: &Output,
+    digest: Digest,
     target: &Path,
     known: Option<Digest>,
 ) -> Result<Option<PathBuf>, FileError> {
     let present = digest_of(target);
-    if present == Some(output.digest) {
+    if present == Some(digest) {
         return Ok(None);
     }
     let mut aside = None;
@@ -92,7 +106,7 @@ fn place(
         fsx::rename(target, &path)?;
         aside = Some(path);
     }
-    fsx::write_atomic(target, &fsx::read(&store.object_path(output.digest))?)?;
+    fsx::write_atomic(target, &fsx::read(&store.object_path(digest))?)?;
     Ok(aside)
 }
 

@@ -1,147 +1,164 @@
 //! Runs what a plan says, independent nodes side by side.
 //!
-//! One thread owns the states; each job runs on a thread of its own and sends exactly one `Done`. Every change of state goes through
-//! `Schedule::advance`:
+//! One thread owns the states; jobs run on [`Workers`] and send exactly one `Done` each. Every change of state goes through
+//! [`Schedule::advance`]:
 //!
 //! ```text
-//! Waiting(left) ──the last input ended well──→ Ready ──a place is free──→ Running ──→ Ended(Built | Failed | Interrupted)
-//!      └──an input ended badly, or the run stops──→ Ended(Skipped | Interrupted)         Hit ──→ Ended(Cached)
+//! Waiting(left) ──the last input ended well──→ decide ──→ Ended(Cached)
+//!      │                                         └──→ Queued ──there is room──→ Running ──→ Committing ──→ Ended(Built)
+//!      │                                                                             └──→ Ended(Failed | Interrupted)
+//!      └──an input ended badly, or the run stops──→ Ended(Skipped | Interrupted)
 //! ```
+//!
+//! A node is decided when its inputs are there: a record of its key that was made from these very bytes, or of another execution
+//! that read the same, makes it cached.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::Scope;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 
+use crate::base::digest::Digest;
+use crate::engine::capacity::{Capacity, Occupancy, TooMuch, Use};
 use crate::engine::event::{Event, Observer};
-use crate::engine::job::{self, Job, Message, Settings};
+use crate::engine::job::{Job, Message, Surroundings};
 use crate::engine::outcome::Outcome;
-use crate::engine::plan::{Plan, Status};
-use crate::pipeline::{Keyed, KeyedNode};
+use crate::engine::plan::{Plan, Reason, Status};
+use crate::engine::workers::Workers;
+use crate::pipeline::{Keyed, KeyedNode, scalar};
 use crate::stage::{Artifact, Inputs, StageError};
-use crate::store::Store;
+use crate::store::{Provenance, Store, StoreError, Summary};
+
+/// What a run may use, and how it goes about failures; nothing of it affects results.
+pub struct Settings<'a> {
+    /// The project's folder.
+    pub root: &'a Path,
+    /// What may be occupied.
+    pub capacity: Capacity,
+    /// Whether stages that do not need the failed one still start.
+    pub keep_going: bool,
+    /// Set when the user wants to stop.
+    pub cancelled: &'a AtomicBool,
+    /// What every record of this run says of its origin.
+    pub provenance: Provenance,
+}
 
 enum State {
     Unwanted,
     Waiting { left: usize },
-    Ready,
-    Running { threads: usize },
+    Queued,
+    Running(Use),
+    Committing,
     Ended(Outcome),
 }
 
 /// Runs the misses of a plan; returns how each wanted node ended, by its place in the graph.
 pub fn run(
     keyed: &Keyed,
-    plan: Plan,
+    plan: &Plan,
     store: &Store,
     settings: &Settings<'_>,
     observer: &mut dyn Observer,
-) -> Vec<Option<Outcome>> {
+) -> Result<Vec<Option<Outcome>>, TooMuch> {
+    let misses = keyed.nodes.iter().zip(&plan.statuses).filter(|(_, s)| matches!(s, Status::Miss(_)));
+    misses.map(|(node, _)| node).try_for_each(|node| settings.capacity.check(node))?;
     observer.event(&Event::Planned { wanted: plan.wanted(), misses: plan.misses() });
     let (sender, receiver) = channel();
-    let mut schedule = Schedule::new(keyed, store, settings, observer);
-    schedule.start(plan);
+    let around = Surroundings { store, settings };
+    let mut schedule = Schedule::new(keyed, plan, around, observer);
     std::thread::scope(|scope| {
+        let mut workers = Workers::new(scope, around, sender);
+        schedule.start();
         loop {
-            schedule.dispatch(scope, &sender);
-            if schedule.running == 0 {
+            schedule.dispatch(&mut workers);
+            if workers.are_idle() {
                 break;
             }
-            schedule.take(&receiver);
+            let message = receiver.recv().expect("the workers hold a sender");
+            schedule.take(message, &mut workers);
         }
     });
-    schedule.finish()
+    Ok(schedule.finish())
 }
 
 struct Schedule<'a, 'o> {
     keyed: &'a Keyed,
-    store: &'a Store,
-    settings: &'a Settings<'a>,
+    plan: &'a Plan,
+    around: Surroundings<'a>,
     observer: &'o mut dyn Observer,
     states: Vec<State>,
-    users: Vec<Vec<usize>>,
-    ready: BTreeSet<usize>,
-    running: usize,
-    threads_used: usize,
-    /// The first failure: nothing new is started after it.
+    /// For each node, those that need it, each once.
+    users: Vec<Vec<u32>>,
+    /// Nodes whose inputs are there, to be decided.
+    undecided: Vec<usize>,
+    queued: BTreeSet<usize>,
+    occupancy: Occupancy,
+    /// The first failure: nothing new is started after it, unless the user wants to keep going.
     failed: Option<String>,
 }
 
 impl<'a, 'o> Schedule<'a, 'o> {
     fn new(
         keyed: &'a Keyed,
-        store: &'a Store,
-        settings: &'a Settings<'a>,
+        plan: &'a Plan,
+        around: Surroundings<'a>,
         observer: &'o mut dyn Observer,
     ) -> Self {
-        let mut users = vec![Vec::new(); keyed.nodes.len()];
-        for place in 0..keyed.nodes.len() {
-            keyed
-                .needed(place)
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .for_each(|needed| users[needed].push(place));
-        }
-        let states = keyed.nodes.iter().map(|_| State::Unwanted).collect();
         Self {
             keyed,
-            store,
-            settings,
+            plan,
+            around,
             observer,
-            states,
-            users,
-            ready: BTreeSet::new(),
-            running: 0,
-            threads_used: 0,
+            states: keyed.nodes.iter().map(|_| State::Unwanted).collect(),
+            users: vec![Vec::new(); keyed.nodes.len()],
+            undecided: Vec::new(),
+            queued: BTreeSet::new(),
+            occupancy: Occupancy::new(around.settings.capacity),
             failed: None,
         }
     }
 
-    fn start(&mut self, plan: Plan) {
-        let mut hits = Vec::new();
-        for (place, status) in plan.statuses.into_iter().enumerate() {
-            let is_twin = self.keyed.nodes[place].twin != place;
-            match status {
-                Status::Unwanted => {}
-                Status::Hit(record) => hits.push((place, record)),
-                Status::Miss(_) if is_twin => {}
-                Status::Miss(_) => {
-                    let left = self.keyed.needed(place).collect::<BTreeSet<_>>().len();
-                    self.states[place] = State::Waiting { left };
-                    if left == 0 {
-                        self.advance(place, State::Ready);
-                    }
-                }
+    /// Puts every wanted node in its first state, and decides those that need nothing.
+    fn start(&mut self) {
+        for (place, status) in self.plan.statuses.iter().enumerate() {
+            let node = &self.keyed.nodes[place];
+            if *status == Status::Unwanted || node.twin != place {
+                continue;
+            }
+            let is_wanted = |input: &&usize| self.plan.statuses[**input] != Status::Unwanted;
+            let needed: BTreeSet<usize> = node.inputs.iter().filter(is_wanted).copied().collect();
+            needed.iter().for_each(|input| self.users[*input].push(place as u32));
+            self.states[place] = State::Waiting { left: needed.len() };
+            if needed.is_empty() {
+                self.undecided.push(place);
             }
         }
-        for (place, record) in hits {
-            self.advance(place, State::Ended(Outcome::Cached(record)));
-        }
+        self.undecided.reverse();
+        self.decide_all();
     }
 
     /// The one place where a state changes.
     fn advance(&mut self, place: usize, to: State) {
         let node = &self.keyed.nodes[place];
         match (&self.states[place], &to) {
-            (_, State::Ready) => drop(self.ready.insert(place)),
-            (State::Ready, State::Running { threads }) => {
-                self.ready.remove(&place);
-                self.running += 1;
-                self.threads_used += if node.node.work.kind().numeric { *threads } else { 0 };
-                self.observer.event(&Event::Started { node, threads: *threads });
+            (State::Waiting { .. }, State::Queued) => drop(self.queued.insert(place)),
+            (State::Queued, State::Running(offer)) => {
+                self.queued.remove(&place);
+                self.occupancy.take(*offer);
+                self.observer.event(&Event::Started { node, threads: offer.threads });
             }
+            (State::Running(offer), State::Committing) => self.occupancy.give_back(*offer),
             (from, State::Ended(outcome)) => {
-                if let State::Running { threads } = from {
-                    self.running -= 1;
-                    self.threads_used -= if node.node.work.kind().numeric { *threads } else { 0 };
+                if let State::Running(offer) = from {
+                    self.occupancy.give_back(*offer);
                 }
-                self.ready.remove(&place);
+                self.queued.remove(&place);
                 self.observer.event(&Event::Ended { node, outcome });
             }
             _ => {}
         }
-        let is_done = matches!(&to, State::Ended(outcome) if outcome.record().is_some());
+        let is_done = matches!(&to, State::Ended(outcome) if outcome.summary().is_some());
         self.states[place] = to;
         if is_done {
             self.release_users(place);
@@ -149,90 +166,160 @@ impl<'a, 'o> Schedule<'a, 'o> {
     }
 
     fn release_users(&mut self, place: usize) {
-        for user in self.users[place].clone() {
-            if let State::Waiting { left } = self.states[user] {
-                let next = if left == 1 { State::Ready } else { State::Waiting { left: left - 1 } };
-                self.advance(user, next);
+        for user in std::mem::take(&mut self.users[place]).into_iter().rev() {
+            if let State::Waiting { left } = &mut self.states[user as usize] {
+                *left -= 1;
+                if *left == 0 {
+                    self.undecided.push(user as usize);
+                }
             }
         }
     }
 
-    fn dispatch<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, sender: &Sender<Message>)
-    where
-        'a: 'scope,
-    {
-        let is_stopping = self.failed.is_some() || self.settings.cancelled.load(Ordering::Relaxed);
-        while let (false, Some(&place)) = (is_stopping, self.ready.first()) {
-            let free_places = self.settings.jobs.saturating_sub(self.running);
-            if free_places == 0 {
-                break;
-            }
-            let threads = self.share(place, free_places);
-            let job = Job { place, node: &self.keyed.nodes[place], inputs: self.inputs(place), threads };
-            self.advance(place, State::Running { threads });
-            let (store, settings, sender) = (self.store, self.settings, sender.clone());
-            scope.spawn(move || job::run(&job, store, settings, &sender));
+    fn decide_all(&mut self) {
+        while let Some(place) = self.undecided.pop() {
+            let to = match self.decide(place) {
+                Ok(Some(summary)) => State::Ended(Outcome::Cached(summary)),
+                Ok(None) => State::Queued,
+                Err(error) => self.failure(place, error.into()),
+            };
+            self.advance(place, to);
         }
     }
 
-    /// Threads for a node that is about to start: numeric ones share those that are free, the others need one for a moment.
-    fn share(&self, place: usize, free_places: usize) -> usize {
-        let is_numeric = |place: &usize| self.keyed.nodes[*place].node.work.kind().numeric;
-        if !is_numeric(&place) {
-            return 1;
+    /// Whether a node whose inputs are there is done.
+    fn decide(&self, place: usize) -> Result<Option<Arc<Summary>>, StoreError> {
+        let node = &self.keyed.nodes[place];
+        let digests = self.digests(place);
+        match (&self.plan.statuses[place], &digests) {
+            // Inputs that nobody asked for cannot contradict.
+            (Status::Hit(summary), None) => return Ok(Some(Arc::clone(summary))),
+            (Status::Hit(summary), Some(digests)) if summary.read_these(digests) => {
+                return Ok(Some(Arc::clone(summary)));
+            }
+            (Status::Miss(Reason::Forced), _) => return Ok(None),
+            _ => {}
         }
-        let sharing = self.ready.iter().filter(|place| is_numeric(place)).take(free_places).count();
-        (self.settings.threads.saturating_sub(self.threads_used) / sharing).max(1)
+        let digests = digests.expect("what a miss needs is wanted");
+        if digests.is_empty() {
+            return Ok(None); // without inputs, the key says all there is to say
+        }
+        let store = self.around.store;
+        let content = node.fields.content_key(digests.iter().copied());
+        let Some(same) = store.find_content(content)? else { return Ok(None) };
+        if same.key == node.key {
+            return Ok(Some(same));
+        }
+        store.adopt(&node.fields, digests, &same, self.around.settings.provenance.clone()).map(Some)
+    }
+
+    /// Digests of the artifacts that a node reads; `None` if one of them is of a node that nobody asked for.
+    fn digests(&self, place: usize) -> Option<Vec<Digest>> {
+        let digest = |input: &usize| match &self.states[*input] {
+            State::Ended(outcome) => outcome.summary().map(|summary| summary.artifact),
+            _ => None,
+        };
+        self.keyed.nodes[place].inputs.iter().map(digest).collect()
+    }
+
+    fn dispatch(&mut self, workers: &mut Workers<'_, 'a>) {
+        let is_failed = self.failed.is_some() && !self.around.settings.keep_going;
+        if is_failed || self.around.settings.cancelled.load(Ordering::Relaxed) {
+            return;
+        }
+        // No more can start than there are places, so a long queue is not walked for those that do not fit.
+        let mut skipped = 0;
+        while self.occupancy.free_places() > 0 {
+            let Some(&place) = self.queued.iter().nth(skipped) else { break };
+            let node = &self.keyed.nodes[place];
+            match self.occupancy.offer(node, self.sharing()) {
+                None if skipped < LOOK_AHEAD => skipped += 1,
+                None => break,
+                Some(offer) => {
+                    let job = self.job(place, offer.threads);
+                    self.advance(place, State::Running(offer));
+                    workers.give(job);
+                }
+            }
+        }
+    }
+
+    /// How many numeric nodes could start now, and so share the free cores.
+    fn sharing(&self) -> usize {
+        let is_numeric = |place: &&usize| {
+            let node = &self.keyed.nodes[**place].node;
+            node.work.kind().numeric && node.handling.resources.cores.is_none()
+        };
+        self.queued.iter().take(LOOK_AHEAD).filter(is_numeric).take(self.occupancy.free_places()).count()
+    }
+
+    fn job(&self, place: usize, threads: usize) -> Job<'a> {
+        let node = &self.keyed.nodes[place];
+        let is_forced = matches!(self.plan.statuses[place], Status::Miss(Reason::Forced | Reason::OtherInput))
+            // A record that was made from other bytes does not count.
+            || matches!(self.plan.statuses[place], Status::Hit(_));
+        let digests = self.digests(place).expect("what a miss needs has ended well");
+        Job { place, node, inputs: self.inputs(place), digests, threads, is_forced }
     }
 
     fn inputs(&self, place: usize) -> Inputs {
         let artifact = |source: &usize| {
             let node = &self.keyed.nodes[*source];
             let State::Ended(outcome) = &self.states[node.twin] else {
-                unreachable!("a stage is ready when its inputs have ended")
+                unreachable!("a stage starts when its inputs have ended")
             };
-            let record = outcome.record().expect("a stage is ready when its inputs ended well");
-            let text = crate::pipeline::scalar::text;
-            let coordinates =
-                node.node.coordinates.iter().map(|(axis, value)| (axis.to_string(), text(value)));
-            let digests = record.outputs.iter().map(|output| (output.name.clone(), output.digest)).collect();
-            Artifact { files: self.store.files(record), digests, coordinates: coordinates.collect() }
+            let outputs = &outcome.summary().expect("a stage starts when its inputs ended well").outputs;
+            let coordinates = node.node.coordinates.iter();
+            Artifact {
+                files: self.around.store.files(outputs),
+                digests: outputs.iter().map(|output| (output.name.clone(), output.digest)).collect(),
+                coordinates: coordinates
+                    .map(|(axis, value)| (axis.to_string(), scalar::text(value)))
+                    .collect(),
+            }
         };
         let slots = self.keyed.nodes[place].node.inputs.iter();
-        Inputs(
-            slots
-                .map(|(slot, sources)| {
-                    (slot.name.clone().into_owned(), sources.iter().map(artifact).collect())
-                })
-                .collect(),
-        )
+        let slot = |(slot, sources): &(crate::stage::Slot, Vec<usize>)| {
+            (slot.name.clone().into_owned(), sources.iter().map(artifact).collect())
+        };
+        Inputs(slots.map(slot).collect::<BTreeMap<_, _>>())
     }
 
-    fn take(&mut self, receiver: &Receiver<Message>) {
+    fn take(&mut self, message: Message, workers: &mut Workers<'_, 'a>) {
         let node = |place: usize| -> &'a KeyedNode { &self.keyed.nodes[place] };
-        match receiver.recv().expect("this thread holds a sender too") {
+        match message {
             Message::Reported(place, report) => {
                 self.observer.event(&Event::Reported { node: node(place), report: &report });
             }
             Message::Waiting(place) => self.observer.event(&Event::Waiting { node: node(place) }),
+            Message::Retried(place, error) => {
+                self.observer.event(&Event::Retried { node: node(place), error: &error });
+            }
+            // One job at a time means one after the other, to the end.
+            Message::Committing(_) if self.around.settings.capacity.jobs == 1 => {}
+            Message::Committing(place) => self.advance(place, State::Committing),
             Message::Done(place, result) => {
-                let outcome = match result {
-                    Ok(record) => Outcome::Built(record),
-                    Err(StageError::Cancelled) => Outcome::Interrupted,
-                    Err(error) => {
-                        self.failed.get_or_insert_with(|| node(place).node.to_string());
-                        Outcome::Failed(error)
-                    }
+                workers.take_back();
+                let to = match result {
+                    Ok(summary) => State::Ended(Outcome::Built(summary)),
+                    Err(StageError::Cancelled) => State::Ended(Outcome::Interrupted),
+                    Err(error) => self.failure(place, error),
                 };
-                self.advance(place, State::Ended(outcome));
+                self.advance(place, to);
+                self.decide_all();
             }
         }
+    }
+
+    fn failure(&mut self, place: usize, error: StageError) -> State {
+        self.failed.get_or_insert_with(|| self.keyed.nodes[place].node.to_string());
+        State::Ended(Outcome::Failed(error))
     }
 
     /// Ends what never ran, and gives every twin the outcome of its first.
     fn finish(mut self) -> Vec<Option<Outcome>> {
         for place in 0..self.states.len() {
-            if matches!(self.states[place], State::Waiting { .. } | State::Ready) {
+            if matches!(self.states[place], State::Waiting { .. } | State::Queued) {
                 let outcome = match &self.failed {
                     Some(because) => Outcome::Skipped { because: because.clone() },
                     None => Outcome::Interrupted,
@@ -247,11 +334,15 @@ impl<'a, 'o> Schedule<'a, 'o> {
         let mut outcomes: Vec<_> = outcomes.collect();
         for (place, node) in self.keyed.nodes.iter().enumerate() {
             if node.twin != place
-                && let Some(record) = outcomes[node.twin].as_ref().and_then(Outcome::record)
+                && self.plan.statuses[place] != Status::Unwanted
+                && let Some(summary) = outcomes[node.twin].as_ref().and_then(Outcome::summary)
             {
-                outcomes[place] = Some(Outcome::Cached(Arc::clone(record)));
+                outcomes[place] = Some(Outcome::Cached(Arc::clone(summary)));
             }
         }
         outcomes
     }
 }
+
+/// How far into the queue a node is looked for that fits beside those that run.
+const LOOK_AHEAD: usize = 256;

@@ -94,6 +94,7 @@ impl Observer for Log {
         let line = match event {
             Event::Planned { wanted, misses } => format!("planned {misses} of {wanted}"),
             Event::Started { node, .. } => format!("started {}", node.node),
+            Event::Retried { node, error } => format!("retried {}: {error}", node.node),
             Event::Waiting { node } => format!("waiting {}", node.node),
             Event::Reported { node, report: Report::Note(text) } => {
                 self.stop.fetch_or(text == "saying stop", Ordering::Relaxed);
@@ -128,14 +129,20 @@ fn run_in(folder: &Path, keyed: &Keyed, targets: &[&str]) -> String {
 
 fn run_with(folder: &Path, keyed: &Keyed, targets: &[&str], jobs: usize) -> String {
     let store = Store::open(&folder.join("store")).unwrap();
-    let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
-    let plan = Plan::new(keyed, &store, &targets).unwrap();
+    let wish = Wish { targets: targets.iter().map(ToString::to_string).collect(), force: Vec::new() };
+    let plan = Plan::new(keyed, &store, &wish).unwrap();
     let mut log = Log::default();
     let stop = Arc::clone(&log.stop);
-    let settings =
-        Settings { root: folder, jobs, threads: 1, cancelled: &stop, provenance: Provenance::default() };
-    let outcomes = run(keyed, plan, &store, &settings, &mut log);
-    if outcomes.iter().flatten().all(|outcome| outcome.record().is_some()) {
+    let capacity = Capacity { jobs, threads: 1, memory: 1000, gpus: 0 };
+    let settings = Settings {
+        root: folder,
+        capacity,
+        keep_going: false,
+        cancelled: &stop,
+        provenance: Provenance::default(),
+    };
+    let outcomes = run(keyed, &plan, &store, &settings, &mut log).unwrap();
+    if outcomes.iter().flatten().all(|outcome| outcome.summary().is_some()) {
         publish::publish(keyed, &outcomes, &store, &folder.join("toy")).unwrap();
     }
     log.text
@@ -263,7 +270,12 @@ fn a_target_runs_what_it_needs_and_keeps_the_rest_of_the_lock() {
     let lock = Lock::read(&folder.path().join("toy")).unwrap();
     run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &["say"]);
     assert_eq!(Lock::read(&folder.path().join("toy")).unwrap(), lock);
-    let error = Plan::new(&keyed(TWO_SEEDS, &[]), &store, &["sya".to_owned()]).unwrap_err();
+    let error = Plan::new(
+        &keyed(TWO_SEEDS, &[]),
+        &store,
+        &Wish { targets: vec!["sya".to_owned()], force: Vec::new() },
+    )
+    .unwrap_err();
     assert!(matches!(error, plan::PlanError::NoSuchStage { hint, .. } if hint == "did you mean 'say'?"));
 }
 

@@ -22,6 +22,8 @@ pub struct KeyedNode {
     pub node: Node,
     /// What went into the key.
     pub fields: KeyFields,
+    /// The nodes behind the key's inputs, in their order, twins resolved.
+    pub inputs: Vec<usize>,
     /// The key.
     pub key: StageKey,
     /// The first node with this key: itself, unless the pipeline says the same thing twice. Work is done there.
@@ -41,22 +43,17 @@ impl Keyed {
         let mut nodes: Vec<KeyedNode> = Vec::with_capacity(graph.nodes.len());
         let mut first = std::collections::BTreeMap::new();
         for node in graph.nodes {
-            let inputs = input_keys(&node, &nodes);
+            let (keys, inputs) = input_keys(&node, &nodes);
             let sources = sources(&node, document, digest).unwrap_or_else(|error| {
                 errors.extend(Some(error).filter(|error| !errors.contains(error)));
                 Vec::new()
             });
-            let fields = KeyFields::new(node.work.kind(), node.work.parameters(), numerics, sources, inputs);
+            let fields = KeyFields::new(node.work.kind(), node.work.parameters(), numerics, sources, keys);
             let key = fields.key();
             let twin = *first.entry(key).or_insert(nodes.len());
-            nodes.push(KeyedNode { node, fields, key, twin });
+            nodes.push(KeyedNode { node, fields, inputs, key, twin });
         }
         if errors.is_empty() { Ok(Self { pipeline, nodes }) } else { Err(errors) }
-    }
-
-    /// The nodes that a node needs directly, twins resolved.
-    pub fn needed(&self, at: usize) -> impl Iterator<Item = usize> {
-        self.nodes[at].node.inputs.iter().flat_map(|(_, places)| places).map(|place| self.nodes[*place].twin)
     }
 }
 
@@ -77,7 +74,7 @@ fn sources(node: &Node, document: &Document, digest: DigestOf<'_>) -> Result<Vec
     node.work.sources().into_iter().map(source).collect()
 }
 
-fn input_keys(node: &Node, earlier: &[KeyedNode]) -> Vec<InputKey> {
+fn input_keys(node: &Node, earlier: &[KeyedNode]) -> (Vec<InputKey>, Vec<usize>) {
     let mut keys = Vec::new();
     for (slot, places) in &node.inputs {
         for place in places {
@@ -87,8 +84,10 @@ fn input_keys(node: &Node, earlier: &[KeyedNode]) -> Vec<InputKey> {
                 Arity::One => String::new(),
                 Arity::Many | Arity::Any => describe(&source.node.coordinates),
             };
-            keys.push(InputKey { slot: slot.name.clone().into_owned(), coordinates, key: source.key });
+            let slot = slot.name.clone().into_owned();
+            keys.push((InputKey { slot, coordinates, key: source.key }, source.twin));
         }
     }
-    keys
+    keys.sort();
+    keys.into_iter().unzip()
 }

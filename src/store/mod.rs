@@ -3,15 +3,19 @@
 //! ```text
 //! v1/objects/ab/cdef…       bytes, named by BLAKE3, read-only
 //!    records/ab/cdef….json  one per key
-//!    staging/<key>/{out,scratch}   being written; kept after an interruption, so that training resumes
+//!    staging/<key>/{out,scratch}   being written; kept after an interruption, so that work resumes
 //!    leases/<key>           held by the process that is writing
 //!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
 //!    logs/ab/cdef….txt      what a stage printed
+//!    quarantine/            objects whose bytes were not those of their names
+//!    index, digests         what can be computed again, but not in a moment
 //! ```
 //!
 //! Only a record makes a result: everything before it can be lost at any moment without harm. A change of format is a new
 //! folder (`v2`), never a migration.
 
+mod digests;
+mod index;
 mod lease;
 mod parts;
 pub mod record;
@@ -19,16 +23,20 @@ mod staging;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use digests::Digests;
 pub use lease::Lease;
 pub use parts::PartStore;
-pub use record::{Output, Provenance, Record};
+pub use record::{Output, Provenance, Record, Summary};
 pub use staging::Staging;
 
 use crate::base::digest::Digest;
 use crate::base::files::Files;
 use crate::base::fsx::{self, FileError};
-use crate::stage::StageKey;
+use crate::stage::key::ContentKey;
+use crate::stage::{KeyFields, StageKey};
+use index::{Entry, Index};
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -47,21 +55,35 @@ pub enum StoreError {
     NoOutput,
 }
 
-/// A folder of results.
+/// A folder of results. Clones are the same store.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    index: Arc<Mutex<Index>>,
 }
 
 /// Answer to the wish to do a piece of work.
 #[derive(Debug)]
 pub enum Begin {
     /// It is done already.
-    Done(Record),
+    Done(Arc<Summary>),
     /// It is ours to do. No write without this.
     Mine(Staging),
     /// Another process is at it.
     Busy,
+}
+
+/// What the store has of a key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// A record, and all its objects, with the right content.
+    Whole(Arc<Summary>),
+    /// A record, but this object is gone.
+    Missing(Output),
+    /// A record, but the bytes of this object are not those of its name.
+    Damaged(Output),
+    /// No record.
+    Nothing,
 }
 
 impl Store {
@@ -71,26 +93,82 @@ impl Store {
         for part in ["objects", "records", "staging", "leases"] {
             fsx::create_dir_all(&root.join(part))?;
         }
-        Ok(Self { root })
+        let index = Index::open(root.join("index"), &root.join("records"))?;
+        Ok(Self { root, index: Arc::new(Mutex::new(index)) })
+    }
+
+    /// Looks up a key. The content of objects is checked, by hashing those that are not known to be unchanged.
+    pub fn find(&self, key: StageKey) -> Result<Found, StoreError> {
+        let Some(identity) = fsx::identity(&self.record_path(key)) else { return Ok(Found::Nothing) };
+        let known = self.index().get(key);
+        if let Some(entry) = known.filter(|entry| entry.record == Some(identity)) {
+            return self.check(entry);
+        }
+        match self.record(key)? {
+            None => Ok(Found::Nothing),
+            Some(record) => {
+                let (summary, objects) = (Arc::new(Summary::of(&record)), vec![None; record.outputs.len()]);
+                self.check(Entry { summary, record: Some(identity), objects })
+            }
+        }
+    }
+
+    /// Looks up what an execution would read: another one that read the same has its result.
+    pub fn find_content(&self, content: ContentKey) -> Result<Option<Arc<Summary>>, StoreError> {
+        let Some(key) = self.index().by_content(content) else { return Ok(None) };
+        match self.find(key)? {
+            Found::Whole(summary) if summary.content == Some(content) => Ok(Some(summary)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Checks the objects of an entry, and remembers what it learnt.
+    fn check(&self, mut entry: Entry) -> Result<Found, StoreError> {
+        let mut has_learnt = false;
+        for (output, known) in entry.summary.outputs.iter().zip(&mut entry.objects) {
+            let path = self.object_path(output.digest);
+            let Some(identity) = fsx::identity(&path) else { return Ok(Found::Missing(output.clone())) };
+            let is_unchanged = |known: &fsx::Identity| {
+                (known.inode, known.size, known.modified)
+                    == (identity.inode, identity.size, identity.modified)
+            };
+            if known.as_ref().is_some_and(is_unchanged) {
+                continue;
+            }
+            if identity.size != output.size || Digest::of_file(&path)?.0 != output.digest {
+                return Ok(Found::Damaged(output.clone()));
+            }
+            *known = Some(identity);
+            has_learnt = true;
+        }
+        let summary = Arc::clone(&entry.summary);
+        if has_learnt {
+            self.index().add(entry);
+        }
+        Ok(Found::Whole(summary))
     }
 
     /// Finds the record of a key, if there is one and all its objects are there.
-    ///
-    /// A record that cannot be read counts as none: the work is done again and writes it anew.
     pub fn lookup(&self, key: StageKey) -> Result<Option<Record>, StoreError> {
-        let bytes = match fsx::read(&self.record_path(key)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let record = Record::parse(&bytes).filter(|record| record.key == key);
-        Ok(record.filter(|record| record.outputs.iter().all(|output| self.has(output))))
+        match self.find(key)? {
+            Found::Whole(_) => self.record(key),
+            _ => Ok(None),
+        }
     }
 
-    /// The first output of a key's record whose object is gone, to explain a miss.
-    pub fn missing_object(&self, key: StageKey) -> Option<Output> {
-        let record = Record::parse(&fsx::read(&self.record_path(key)).ok()?)?;
-        record.outputs.into_iter().find(|output| !self.has(output))
+    /// Reads the record of a key, whether or not its objects are there. One that cannot be read counts as none: the work is
+    /// done again and writes it anew.
+    pub fn record(&self, key: StageKey) -> Result<Option<Record>, StoreError> {
+        match fsx::read(&self.record_path(key)) {
+            Ok(bytes) => Ok(Record::parse(&bytes).filter(|record| record.key == key)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Summaries of all records, in the order of their keys.
+    pub fn summaries(&self) -> Vec<Arc<Summary>> {
+        self.index().summaries()
     }
 
     /// Whether an interrupted run left something to continue from.
@@ -100,16 +178,46 @@ impl Store {
         fsx::list(&scratch).is_ok_and(|names| names.iter().any(holds_something))
     }
 
-    /// Asks for a piece of work.
-    pub fn begin(&self, key: StageKey) -> Result<Begin, StoreError> {
+    /// Asks for a piece of work; with `again`, even if it is done.
+    pub fn begin(&self, key: StageKey, again: bool) -> Result<Begin, StoreError> {
         let Some(lease) = Lease::take(&self.root.join("leases").join(key.to_string()))? else {
             return Ok(Begin::Busy);
         };
         // Looked up under the lease: another process may have finished between the plan and now.
-        if let Some(record) = self.lookup(key)? {
-            return Ok(Begin::Done(record));
+        match self.find(key)? {
+            Found::Whole(summary) if !again => return Ok(Begin::Done(summary)),
+            Found::Damaged(output) => self.quarantine(output.digest)?,
+            _ => {}
         }
         Ok(Begin::Mine(Staging::open(self.clone(), key, lease)?))
+    }
+
+    /// Gives the outputs of an execution to another key that would have read the same.
+    pub fn adopt(
+        &self,
+        fields: &KeyFields,
+        inputs: Vec<Digest>,
+        of: &Summary,
+        provenance: Provenance,
+    ) -> Result<Arc<Summary>, StoreError> {
+        let record = Record {
+            key: fields.key(),
+            content: of.content,
+            fields: fields.clone(),
+            inputs,
+            outputs: of.outputs.clone(),
+            provenance: Provenance { same_as: Some(of.key), ..provenance },
+        };
+        fsx::write_atomic(&self.record_path(record.key), record.to_text().as_bytes())?;
+        Ok(self.remember(&record))
+    }
+
+    /// Moves an object whose bytes are not those of its name out of the way, so that it is made anew.
+    pub fn quarantine(&self, digest: Digest) -> Result<(), StoreError> {
+        let folder = self.root.join("quarantine");
+        fsx::create_dir_all(&folder)?;
+        let taken = fsx::list(&folder)?.len();
+        Ok(fsx::rename(&self.object_path(digest), &folder.join(format!("{digest}-{taken}")))?)
     }
 
     /// Where parts are.
@@ -117,15 +225,20 @@ impl Store {
         PartStore::new(self.root.join("parts"))
     }
 
+    /// Digests of files outside the store.
+    pub fn digests(&self) -> Digests {
+        Digests::new(self.root.join("digests"))
+    }
+
     /// Where a stage writes what people want to read afterwards.
     pub fn log_path(&self, key: StageKey) -> PathBuf {
         self.fan_out("logs", &key.to_string(), ".txt")
     }
 
-    /// The files of a record.
-    pub fn files(&self, record: &Record) -> Files {
+    /// The named files of some outputs.
+    pub fn files(&self, outputs: &[Output]) -> Files {
         let entry = |output: &Output| (output.name.clone(), self.object_path(output.digest));
-        Files(record.outputs.iter().map(entry).collect::<BTreeMap<_, _>>())
+        Files(outputs.iter().map(entry).collect::<BTreeMap<_, _>>())
     }
 
     /// Where the bytes with this digest are.
@@ -133,8 +246,17 @@ impl Store {
         self.fan_out("objects", &digest.to_string(), "")
     }
 
-    fn has(&self, output: &Output) -> bool {
-        fsx::size(&self.object_path(output.digest)) == Some(output.size)
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().expect("no holder panics")
+    }
+
+    /// Takes a record that was just written, or whose objects were, into the index.
+    fn remember(&self, record: &Record) -> Arc<Summary> {
+        let summary = Arc::new(Summary::of(record));
+        let objects = record.outputs.iter().map(|output| fsx::identity(&self.object_path(output.digest)));
+        let record = fsx::identity(&self.record_path(record.key));
+        self.index().add(Entry { summary: Arc::clone(&summary), record, objects: objects.collect() });
+        summary
     }
 
     fn record_path(&self, key: StageKey) -> PathBuf {

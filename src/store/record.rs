@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
+use crate::stage::artifact;
+use crate::stage::key::ContentKey;
 use crate::stage::{KeyFields, StageKey};
 
 /// A finished execution: outputs hashed, immutable, complete.
@@ -10,8 +12,14 @@ use crate::stage::{KeyFields, StageKey};
 pub struct Record {
     /// Identity of the execution.
     pub key: StageKey,
+    /// Identity of what it read. Records of the first version lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentKey>,
     /// What went into the key.
     pub fields: KeyFields,
+    /// Digests of the artifacts that it read, in the order of `fields.inputs`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Digest>,
     /// Outputs, sorted by name.
     pub outputs: Vec<Output>,
     /// How it came about. Not part of any key or lock.
@@ -21,7 +29,7 @@ pub struct Record {
 /// A file of an artifact.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Output {
-    /// Its name in the artifact.
+    /// Its name in the artifact; `/` stands between folders.
     pub name: String,
     /// BLAKE3 of its bytes.
     pub digest: Digest,
@@ -44,6 +52,9 @@ pub struct Provenance {
     pub started: u64,
     /// Duration of the last, uninterrupted part of the work.
     pub seconds: f64,
+    /// The execution whose outputs these are, if this one was not run because it would have read the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<StageKey>,
 }
 
 impl Record {
@@ -55,5 +66,48 @@ impl Record {
     /// The record as text, with a newline at the end.
     pub fn to_text(&self) -> String {
         serde_json::to_string_pretty(self).expect("a record has string keys and finite numbers") + "\n"
+    }
+}
+
+/// What a plan and a run need of a record.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Identity of the execution.
+    pub key: StageKey,
+    /// Identity of what it read.
+    pub content: Option<ContentKey>,
+    /// Kind of work.
+    pub kind: String,
+    /// Digests of the artifacts that it read; `None` if the record does not say.
+    pub inputs: Option<Vec<Digest>>,
+    /// Digest of the artifact that it made.
+    pub artifact: Digest,
+    /// Outputs, sorted by name.
+    pub outputs: Vec<Output>,
+    /// Start, in seconds since 1970.
+    pub started: u64,
+    /// Duration.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// Whether it read artifacts with these digests, in the order of its key's inputs. A record that does not say is believed.
+    pub fn read_these(&self, inputs: &[Digest]) -> bool {
+        self.inputs.as_ref().is_none_or(|read| read == inputs)
+    }
+
+    /// The summary of a record.
+    pub fn of(record: &Record) -> Self {
+        let files = record.outputs.iter().map(|output| (output.name.as_str(), output.digest));
+        Self {
+            key: record.key,
+            content: record.content,
+            kind: record.fields.kind.clone(),
+            inputs: (record.inputs.len() == record.fields.inputs.len()).then(|| record.inputs.clone()),
+            artifact: artifact::contents(files),
+            outputs: record.outputs.clone(),
+            started: record.provenance.started,
+            seconds: record.provenance.seconds,
+        }
     }
 }

@@ -1,16 +1,20 @@
 //! A result in the making, and the commit that turns it into one.
 //!
-//! Commit: hash each file → sync it, make it read-only → rename it into `objects` → sync the folders → write the record to a
-//! temporary name, sync, rename. **The record is the only commit point**: a crash before it leaves an undone stage and
+//! Commit: hash each file → make it read-only → rename it into `objects` → sync files and folders → write the record to a temporary
+//! name, sync, rename, sync the folder. **The record is the only commit point**: a crash before it leaves an undone stage and
 //! perhaps a few unreferenced objects; a crash after it leaves at most an empty staging folder.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use crate::base::digest::Digest;
 use crate::base::fsx;
 use crate::stage::{KeyFields, StageKey};
 use crate::store::lease::Lease;
-use crate::store::record::{Output, Provenance, Record};
+use crate::store::record::{Output, Provenance, Record, Summary};
 use crate::store::{Store, StoreError};
 
 /// A folder to write in, with the lease on its key. Dropped without commit, the folder stays for a later run.
@@ -44,11 +48,13 @@ impl Staging {
         &self.scratch
     }
 
-    /// Empties both folders: for kinds that cannot continue interrupted work.
+    /// Empties both folders, if an earlier execution left something: for kinds that cannot continue interrupted work.
     pub fn clear(&self) -> Result<(), StoreError> {
         for folder in [&self.out, &self.scratch] {
-            fsx::remove_dir_all(folder)?;
-            fsx::create_dir_all(folder)?;
+            if !fsx::list(folder)?.is_empty() {
+                fsx::remove_dir_all(folder)?;
+                fsx::create_dir_all(folder)?;
+            }
         }
         Ok(())
     }
@@ -58,53 +64,62 @@ impl Staging {
         Ok(fsx::remove_dir_all(&self.folder)?)
     }
 
-    /// Makes the files in `out` a result.
-    pub fn commit(self, fields: KeyFields, provenance: Provenance) -> Result<Record, StoreError> {
-        let mut outputs = Vec::new();
-        for name in fsx::list(&self.out)?.into_iter().filter(|name| !is_leftover(name)) {
-            outputs.push(self.admit(name)?);
-        }
+    /// Makes the files in `out` a result of an execution that read artifacts with these digests, in the order of the fields'
+    /// inputs.
+    pub fn commit(
+        self,
+        fields: KeyFields,
+        inputs: Vec<Digest>,
+        provenance: Provenance,
+    ) -> Result<Arc<Summary>, StoreError> {
+        let names = fsx::files_below(&self.out)?.into_iter().filter(|name| !is_leftover(name));
+        let outputs: Result<Vec<_>, _> =
+            names.collect::<Vec<_>>().into_par_iter().map(|name| self.admit(name)).collect();
+        let outputs = outputs?;
         if outputs.is_empty() {
             return Err(StoreError::NoOutput);
         }
-        let mut folders: Vec<_> = outputs
-            .iter()
-            .filter_map(|o| Some(self.store.object_path(o.digest).parent()?.to_owned()))
-            .collect();
-        folders.sort();
-        folders.dedup();
-        for folder in &folders {
-            fsx::sync_dir(folder)?;
-        }
-        fsx::sync_dir(&self.store.root.join("objects"))?;
-        let record = Record { key: self.key, fields, outputs, provenance };
+        self.sync(&outputs)?;
+        let content = fields.content_key(inputs.iter().copied());
+        let record = Record { key: self.key, content: Some(content), fields, inputs, outputs, provenance };
         let path = self.store.record_path(self.key);
         fsx::write_atomic(&path, record.to_text().as_bytes())?;
         fsx::sync_dir(path.parent().expect("a record lies in a folder"))?;
+        let summary = self.store.remember(&record);
         fsx::remove_dir_all(&self.folder)?;
-        Ok(record)
+        Ok(summary)
     }
 
     /// Moves one file among the objects.
     fn admit(&self, name: String) -> Result<Output, StoreError> {
         let path = self.out.join(&name);
-        if fsx::size(&path).is_none() {
+        if !fsx::is_plain_file(&path) {
             return Err(StoreError::NotAFile { path });
         }
         let (digest, size) = Digest::of_file(&path)?;
         let object = self.store.object_path(digest);
-        if fsx::size(&object) == Some(size) {
+        // An object that is there already is not trusted, as others will trust it: a damaged one is replaced.
+        if fsx::size(&object) == Some(size) && Digest::of_file(&object)?.0 == digest {
             fsx::remove_file(&path)?;
         } else {
             fsx::create_dir_all(object.parent().expect("an object lies in a folder"))?;
-            fsx::seal(&path)?;
+            fsx::set_readonly(&path)?;
             fsx::rename(&path, &object)?;
         }
         Ok(Output { name, digest, size })
+    }
+
+    /// Waits until the outputs' bytes and names are on the disk, whoever wrote them.
+    fn sync(&self, outputs: &[Output]) -> Result<(), StoreError> {
+        let paths: Vec<_> = outputs.iter().map(|output| self.store.object_path(output.digest)).collect();
+        paths.par_iter().try_for_each(|path| fsx::sync_file(path))?;
+        let folders: BTreeSet<_> = paths.iter().filter_map(|path| path.parent()).collect();
+        folders.into_iter().try_for_each(fsx::sync_dir)?;
+        Ok(fsx::sync_dir(&self.store.root.join("objects"))?)
     }
 }
 
 /// Temporary names that a killed `write_atomic` leaves begin with a dot.
 fn is_leftover(name: &str) -> bool {
-    name.starts_with('.')
+    name.rsplit('/').next().is_some_and(|file| file.starts_with('.') && file.ends_with(".tmp"))
 }

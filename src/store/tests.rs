@@ -16,7 +16,7 @@ fn fields(parameter: u64) -> KeyFields {
 }
 
 fn stage(store: &Store, fields: &KeyFields) -> Staging {
-    match store.begin(fields.key()).unwrap() {
+    match store.begin(fields.key(), false).unwrap() {
         Begin::Mine(staging) => staging,
         other => panic!("expected a free key, got {other:?}"),
     }
@@ -32,10 +32,11 @@ fn a_committed_result_is_found_and_cannot_be_written() {
     let store = Store::open(folder.path()).unwrap();
     let staging = stage(&store, &fields(1));
     write(&staging, "a.txt", b"alpha");
-    let record = staging.commit(fields(1), Provenance::default()).unwrap();
-    assert_eq!(store.lookup(record.key).unwrap(), Some(record.clone()));
-    assert!(matches!(store.begin(record.key).unwrap(), Begin::Done(found) if found == record));
-    let path = store.files(&record).path("a.txt").unwrap().to_owned();
+    let record = staging.commit(fields(1), Vec::new(), Provenance::default()).unwrap();
+    assert_eq!(store.find(record.key).unwrap(), Found::Whole(record.clone()));
+    assert_eq!(store.lookup(record.key).unwrap().map(|found| Summary::of(&found)), Some((*record).clone()));
+    assert!(matches!(store.begin(record.key, false).unwrap(), Begin::Done(found) if found == record));
+    let path = store.files(&record.outputs).path("a.txt").unwrap().to_owned();
     assert_eq!(fsx::read(&path).unwrap(), b"alpha");
     assert!(path.metadata().unwrap().permissions().readonly());
     assert!(fsx::list(&folder.path().join("v1/staging")).unwrap().is_empty());
@@ -48,14 +49,14 @@ fn one_writer_at_a_time_and_interrupted_work_stays() {
     let store = Store::open(folder.path()).unwrap();
     let first = stage(&store, &fields(1));
     fsx::write_atomic(&first.scratch().join("state"), b"half").unwrap();
-    assert!(matches!(store.begin(fields(1).key()).unwrap(), Begin::Busy));
+    assert!(matches!(store.begin(fields(1).key(), false).unwrap(), Begin::Busy));
     drop(first);
     assert!(store.is_staged(fields(1).key()));
     let second = stage(&store, &fields(1));
     assert_eq!(fsx::read(&second.scratch().join("state")).unwrap(), b"half");
     second.clear().unwrap();
     assert!(!store.is_staged(fields(1).key()));
-    assert!(matches!(second.commit(fields(1), Provenance::default()), Err(StoreError::NoOutput)));
+    assert!(matches!(second.commit(fields(1), Vec::new(), Provenance::default()), Err(StoreError::NoOutput)));
 }
 
 #[test]
@@ -65,12 +66,12 @@ fn a_lost_object_or_a_torn_record_is_a_miss_that_heals() {
     let commit = || {
         let staging = stage(&store, &fields(1));
         write(&staging, "a.txt", b"alpha");
-        staging.commit(fields(1), Provenance::default()).unwrap()
+        staging.commit(fields(1), Vec::new(), Provenance::default()).unwrap()
     };
     let record = commit();
     fsx::remove_file(&store.object_path(record.outputs[0].digest)).unwrap();
     assert_eq!(store.lookup(record.key).unwrap(), None);
-    assert_eq!(store.missing_object(record.key), Some(record.outputs[0].clone()));
+    assert_eq!(store.find(record.key).unwrap(), Found::Missing(record.outputs[0].clone()));
     assert_eq!(commit(), record);
     fsx::write_atomic(&store.record_path(record.key), b"{\"key\": \"").unwrap();
     assert_eq!(store.lookup(record.key).unwrap(), None);
@@ -89,11 +90,11 @@ proptest! {
             for (name, bytes) in files {
                 write(&staging, name, bytes);
             }
-            staging.commit(fields(*parameter), Provenance::default()).unwrap();
+            staging.commit(fields(*parameter), Vec::new(), Provenance::default()).unwrap();
         }
         for (parameter, files) in &contents {
             let record = store.lookup(fields(*parameter).key()).unwrap().unwrap();
-            let found = store.files(&record);
+            let found = store.files(&record.outputs);
             prop_assert_eq!(found.0.keys().collect::<Vec<_>>(), files.keys().collect::<Vec<_>>());
             for (name, bytes) in files {
                 prop_assert_eq!(&fsx::read(found.path(name).unwrap()).unwrap(), bytes);

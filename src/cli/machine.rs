@@ -1,0 +1,80 @@
+//! What there is to know of the machine and of the place where the program runs.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use crate::base::fsx;
+
+/// The cores that this process may use.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Bytes of memory; no limit where the system does not tell.
+pub(super) fn memory() -> u64 {
+    let kilobytes = |text: String| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    fsx::read_to_string(Path::new("/proc/meminfo")).ok().and_then(kilobytes).map_or(u64::MAX, |n| n * 1024)
+}
+
+/// NVIDIA devices.
+pub(super) fn gpus() -> u32 {
+    let is_gpu = |name: &String| {
+        name.strip_prefix("nvidia")
+            .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+    };
+    fsx::list(Path::new("/dev")).map_or(0, |names| names.iter().filter(|name| is_gpu(name)).count() as u32)
+}
+
+/// The revision of the repository that the user is in, with `-dirty` if files were changed, if git is there to tell.
+pub(super) fn revision() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git").args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let is_clean = git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    Some(git(&["rev-parse", "HEAD"])? + if is_clean { "" } else { "-dirty" })
+}
+
+/// Reads `512 MiB`, `4GB` or a number of bytes.
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let power = ["", "K", "M", "G", "T"].iter().position(|prefix| {
+        let unit = unit.trim();
+        unit == *prefix || unit == format!("{prefix}B") || unit == format!("{prefix}iB")
+    });
+    let base: u64 = if unit.trim().ends_with("iB") { 1024 } else { 1000 };
+    let size = number.parse::<u64>().ok().zip(power);
+    size.and_then(|(number, power)| number.checked_mul(base.pow(power as u32)))
+        .ok_or_else(|| format!("'{text}' is not a size: write it as in '16 GiB'"))
+}
+
+/// `7.2 s`, `3 min 5 s`, `2 h 10 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations() {
+        assert_eq!(parse_size("16 GiB"), Ok(16 << 30));
+        assert_eq!(parse_size("4GB"), Ok(4_000_000_000));
+        assert_eq!(parse_size("123"), Ok(123));
+        for wrong in ["", "GiB", "4 Gib", "-1", "99999999999 TiB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+        let told = [0.04, 7.25, 59.9, 185.0, 7_800.0].map(duration);
+        assert_eq!(told, ["0.0 s", "7.2 s", "59.9 s", "3 min 5 s", "2 h 10 min"]);
+    }
+}

@@ -251,6 +251,11 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// Whether a name is one that `write_atomic` gives until it renames; a killed one leaves it.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with('.') && Path::new(name).extension().is_some_and(|extension| extension == "tmp")
+}
+
 /// Whether an open file is the one that a path names now.
 pub fn is_same_file(file: &File, path: &Path) -> bool {
     #[cfg(unix)]

@@ -33,7 +33,9 @@ pub(super) fn print(target: &Target, force: Vec<String>) -> Result<(), Failure> 
     let lines = lines(&project, &plan)?;
     let misses: Vec<&Line> = lines.iter().filter(|line| line.is_miss()).collect();
     let width = project.name_width();
-    misses.iter().for_each(|line| line.print(target.json, width));
+    for line in &misses {
+        line.print(target.json, width);
+    }
     let known: Vec<f64> = misses.iter().filter_map(|line| line.seconds).collect();
     let (total, unknown) = (known.iter().sum::<f64>(), misses.len() - known.len());
     if target.json {

@@ -37,8 +37,8 @@ pub(super) struct Run {
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
     /// Only say what would run
-    #[arg(long)]
-    dry_run: bool,
+    #[arg(long = "dry-run")]
+    is_dry: bool,
     /// Fail, and publish nothing, unless the results equal the lock
     #[arg(long)]
     locked: bool,
@@ -46,7 +46,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        if self.dry_run {
+        if self.is_dry {
             return plan::print(&self.target, self.force);
         }
         let project = Project::open(&self.target)?;

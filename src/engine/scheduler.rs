@@ -128,7 +128,9 @@ impl<'a, 'o> Schedule<'a, 'o> {
             }
             let is_wanted = |input: &&usize| self.plan.statuses[**input] != Status::Unwanted;
             let needed: BTreeSet<usize> = node.inputs.iter().filter(is_wanted).copied().collect();
-            needed.iter().for_each(|input| self.users[*input].push(place as u32));
+            for input in &needed {
+                self.users[*input].push(place as u32);
+            }
             self.states[place] = State::Waiting { left: needed.len() };
             if needed.is_empty() {
                 self.undecided.push(place);

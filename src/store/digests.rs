@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
@@ -20,13 +20,13 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Digests {
     journal: PathBuf,
-    known: Mutex<Option<BTreeMap<(u64, u64), (Identity, Digest)>>>,
+    known: OnceLock<BTreeMap<(u64, u64), (Identity, Digest)>>,
     learnt: Mutex<Vec<(Identity, Digest)>>,
 }
 
 impl Digests {
     pub(super) fn new(journal: PathBuf) -> Self {
-        Self { journal, known: Mutex::new(None), learnt: Mutex::new(Vec::new()) }
+        Self { journal, known: OnceLock::new(), learnt: Mutex::new(Vec::new()) }
     }
 
     /// The digest of a file's bytes, or of a folder: of the names and digests of all files below it.
@@ -55,8 +55,7 @@ impl Digests {
     }
 
     fn recall(&self, identity: &Identity) -> Option<Digest> {
-        let mut known = self.known.lock().expect("no holder panics");
-        let known = known.get_or_insert_with(|| {
+        let known = self.known.get_or_init(|| {
             let journal = journal::read(&self.journal).map(|journal| journal.entries).unwrap_or_default();
             journal.into_iter().map(|entry: (Identity, Digest)| (entry.0.inode, entry)).collect()
         });

@@ -119,7 +119,7 @@ impl Staging {
     }
 }
 
-/// Temporary names that a killed `write_atomic` leaves begin with a dot.
+/// What a killed `write_atomic` leaves.
 fn is_leftover(name: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|file| file.starts_with('.') && file.ends_with(".tmp"))
+    name.rsplit('/').next().is_some_and(|file| fsx::is_temporary(file))
 }

@@ -20,8 +20,8 @@ const SMALL: u64 = 1 << 16;
 
 /// The hash of a file, and its size in bytes.
 pub(super) fn hash(path: &Path) -> Result<(blake3::Hash, u64), FileError> {
-    let hash = || {
-        let mut file = File::open(path)?;
+    let mut file = fsx::open(path)?;
+    let mut hash = || {
         let size = file.metadata()?.len();
         if size <= SMALL {
             let mut bytes = Vec::with_capacity(size as usize + 1);

@@ -62,8 +62,9 @@ fn sentence(event: &Event<'_>) -> Option<String> {
         Event::Retried { node, error } => format!("{}: failed, and is tried again: {error}", node.node),
         Event::Reported { report: Report::Progress { .. }, .. } => return None,
         Event::Reported { node, report: Report::Note(text) } => format!("{}: {text}", node.node),
-        Event::Ended { node, outcome } => match outcome {
-            Outcome::Cached(_) => format!("{}: cached", node.node),
+        Event::Ended { outcome: Outcome::Cached(_), is_foreseen: true, .. } => return None,
+        Event::Ended { node, outcome, .. } => match outcome {
+            Outcome::Cached(_) => format!("{}: cached, it reads the same as before", node.node),
             Outcome::Built(_) => format!("{}: done", node.node),
             Outcome::Failed(_) => format!("{}: failed", node.node),
             Outcome::Skipped { because } => format!("{}: skipped, because '{because}' failed", node.node),
@@ -81,7 +82,6 @@ fn kind(node: &KeyedNode) -> &'static str {
 struct Live {
     bars: MultiProgress,
     running: BTreeMap<String, ProgressBar>,
-    cached: usize,
 }
 
 impl Live {
@@ -110,7 +110,7 @@ impl Observer for Live {
                     bar.set_message(format!("{done}/{total} {unit}  {note}"));
                 }
             }
-            Event::Ended { outcome: Outcome::Cached(_), .. } => self.cached += 1,
+            Event::Ended { outcome: Outcome::Cached(_), is_foreseen: true, .. } => {}
             Event::Ended { node, .. } => {
                 let bar = self.running.remove(&node.node.to_string());
                 let seconds = bar.as_ref().map_or(0.0, |bar| bar.elapsed().as_secs_f64());
@@ -149,7 +149,7 @@ fn describe(event: &Event<'_>) -> Value {
         Event::Reported { node, report: Report::Note(text) } => {
             json!({ "event": "note", "stage": node.node.to_string(), "text": text })
         }
-        Event::Ended { node, outcome } => {
+        Event::Ended { node, outcome, .. } => {
             let (word, detail) = match outcome {
                 Outcome::Cached(_) => ("cached", Value::Null),
                 Outcome::Built(_) => ("built", Value::Null),

@@ -45,6 +45,8 @@ pub enum Event<'a> {
         node: &'a KeyedNode,
         /// The outcome.
         outcome: &'a Outcome,
+        /// Whether the plan said that it is done: it is no news then that it is cached.
+        is_foreseen: bool,
     },
 }
 

@@ -156,7 +156,8 @@ impl<'a, 'o> Schedule<'a, 'o> {
                     self.occupancy.give_back(*offer);
                 }
                 self.queued.remove(&place);
-                self.observer.event(&Event::Ended { node, outcome });
+                let is_foreseen = matches!(self.plan.statuses[place], Status::Hit(_));
+                self.observer.event(&Event::Ended { node, outcome, is_foreseen });
             }
             _ => {}
         }

@@ -101,7 +101,7 @@ impl Observer for Log {
                 format!("noted {}: {text}", node.node)
             }
             Event::Reported { .. } => return,
-            Event::Ended { node, outcome } => match outcome {
+            Event::Ended { node, outcome, .. } => match outcome {
                 Outcome::Cached(_) => format!("cached {}", node.node),
                 Outcome::Built(_) => format!("built {}", node.node),
                 Outcome::Failed(error) => format!("failed {}: {error}", node.node),

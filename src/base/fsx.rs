@@ -269,3 +269,35 @@ pub fn is_same_file(file: &File, path: &Path) -> bool {
         file.metadata().is_ok() && fs::metadata(path).is_ok()
     }
 }
+
+/// What is at a path; links are followed.
+pub fn metadata(path: &Path) -> Result<fs::Metadata> {
+    fs::metadata(path).map_err(|e| FileError::new("inspect", path, e))
+}
+
+/// What is at a path; a link is a link.
+pub fn link_metadata(path: &Path) -> Result<fs::Metadata> {
+    fs::symlink_metadata(path).map_err(|e| FileError::new("inspect", path, e))
+}
+
+/// The path without links and detours.
+pub fn canonicalize(path: &Path) -> Result<PathBuf> {
+    fs::canonicalize(path).map_err(|e| FileError::new("resolve", path, e))
+}
+
+/// The path seen from the top; an empty one is the current folder.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    let current = std::env::current_dir().map_err(|e| FileError::new("resolve", path, e))?;
+    Ok(current.join(path))
+}
+
+/// Makes a symbolic link, and the folders above it.
+#[cfg(unix)]
+pub fn symlink(target: &Path, link: &Path) -> Result<()> {
+    let make = || std::os::unix::fs::symlink(target, link);
+    let made = make().or_else(|error| match (error.kind(), link.parent()) {
+        (io::ErrorKind::NotFound, Some(folder)) => fs::create_dir_all(folder).and_then(|()| make()),
+        _ => Err(error),
+    });
+    made.map_err(|e| FileError::new("link to", link, e))
+}

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod checkpoint;
+pub mod command;
 pub mod compare;
 pub mod distance;
 pub mod download;
@@ -33,6 +34,8 @@ pub const TABLE: ArtifactType = ArtifactType("table");
 pub const FIGURE: ArtifactType = ArtifactType("figure");
 /// Ours beside the published values.
 pub const COMPARISON: ArtifactType = ArtifactType("comparison");
+/// What a program wrote.
+pub const FILES: ArtifactType = ArtifactType("files");
 
 /// The one registration: a new kind is a file beside this one and a line here.
 pub static KINDS: &[Kind] = &[
@@ -45,4 +48,5 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<aggregate::Aggregate>(),
     Kind::of::<figure::Figure>(),
     Kind::of::<compare::Compare>(),
+    Kind::of::<command::Command>(),
 ];

@@ -1,0 +1,182 @@
+//! The program itself: what to run, where it is, waiting for its end, and ending it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
+
+use crate::base::cancel::Cancel;
+use crate::base::fsx::{self, FileError};
+use crate::kinds::command::error::{CommandError, hinted};
+use crate::kinds::command::log::Log;
+use crate::stage::{ParameterError, StageError};
+
+/// How often to ask whether the user wants to stop.
+const ASK: Duration = Duration::from_millis(50);
+/// How long a program may take to tidy up after SIGTERM.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What to run.
+#[derive(Serialize, Deserialize, Debug)]
+#[serde(untagged, expecting = "expected a text for the shell, or a list: a program and its arguments")]
+pub(super) enum Run {
+    /// By `sh -c`.
+    Shell(String),
+    /// A program and its arguments.
+    Program(Vec<Text>),
+}
+
+/// A scalar as text: `3` and `"3"` are the same.
+#[derive(Serialize, Debug)]
+#[serde(transparent)]
+pub(super) struct Text(pub(super) String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            value @ (Value::Number(_) | Value::Bool(_)) => Ok(Self(value.to_string())),
+            _ => Err(de::Error::custom("expected a text, a number, true or false")),
+        }
+    }
+}
+
+impl Run {
+    pub(super) fn check(&self) -> Result<(), ParameterError> {
+        let is_empty = match self {
+            Self::Shell(text) => text.trim().is_empty(),
+            Self::Program(words) => words.first().is_none_or(|program| program.0.is_empty()),
+        };
+        if is_empty {
+            let hint = "write a command, as in 'wc -l < $x/out.txt > n.txt'";
+            return Err(ParameterError::new("run", "there is no program to run", hint));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Run {
+    /// On one line, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Shell(text) => text.trim().to_owned(),
+            Self::Program(words) => {
+                words.iter().map(|word| word.0.as_str()).collect::<Vec<_>>().join(" ").trim().to_owned()
+            }
+        };
+        match text.split_once('\n') {
+            Some((first, _)) => write!(f, "{first} …"),
+            None => f.write_str(&text),
+        }
+    }
+}
+
+/// Prepares a program: in this folder, with this environment and no other, its own process group, its output in the log.
+///
+/// The path is absolute and nothing happens between fork and exec, so that the standard library takes `posix_spawn`.
+pub(super) fn prepare(
+    run: &Run,
+    environment: &BTreeMap<String, OsString>,
+    work: &Path,
+    log: &Log,
+) -> Result<Command, StageError> {
+    let mut command = match run {
+        Run::Shell(text) => {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", text]);
+            command
+        }
+        Run::Program(words) => {
+            let program = &words[0].0;
+            let found = find(program, &environment["PATH"], work);
+            let mut command = Command::new(
+                found.ok_or_else(|| hinted(CommandError::NoProgram { program: program.clone() }))?,
+            );
+            command.args(words[1..].iter().map(|word| &word.0));
+            command
+        }
+    };
+    command.env_clear().envs(environment).current_dir(work).process_group(0);
+    command.stdin(Stdio::null()).stdout(log.to_program()?).stderr(log.to_program()?);
+    Ok(command)
+}
+
+/// Where a program is: a path is relative to the working folder, a word is looked for in PATH.
+fn find(program: &str, path: &OsStr, work: &Path) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(work.join(program)).filter(|path| fsx::metadata(path).is_ok());
+    }
+    let is_program = |path: &PathBuf| {
+        fsx::metadata(path)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    };
+    std::env::split_paths(path).map(|folder| folder.join(program)).find(is_program)
+}
+
+/// Waits for a program's end, or brings it about when the work should end: SIGTERM to its process group, half a second, SIGKILL.
+/// What it left running in that group ends with it.
+pub(super) fn wait(mut child: Child, cancel: Cancel<'_>) -> Result<ExitStatus, StageError> {
+    let watch = Watch::new(Pid::from_child(&child));
+    let mut has_ended = false;
+    while !has_ended && !cancel.is_set() {
+        has_ended = watch.has_ended_within(ASK);
+    }
+    if !has_ended {
+        watch.signal(Signal::TERM);
+        let end = Instant::now() + GRACE;
+        while !watch.has_ended_within(ASK) && Instant::now() < end {}
+    }
+    // The group's number cannot be another's yet: its first process, though ended, has not been waited for.
+    watch.signal(Signal::KILL);
+    let status = child.wait().map_err(|e| FileError::new("wait for", Path::new("the command"), e))?;
+    if has_ended { Ok(status) } else { Err(StageError::Cancelled) }
+}
+
+/// Sees the end of a process without taking its status.
+struct Watch {
+    pid: Pid,
+    #[cfg(target_os = "linux")]
+    descriptor: Option<std::os::fd::OwnedFd>,
+}
+
+impl Watch {
+    fn new(pid: Pid) -> Self {
+        Self {
+            pid,
+            #[cfg(target_os = "linux")]
+            descriptor: rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok(),
+        }
+    }
+
+    fn has_ended_within(&self, patience: Duration) -> bool {
+        self.pause(patience);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
+    }
+
+    /// Sleeps until the end where the kernel can say when that is; else a little.
+    fn pause(&self, patience: Duration) {
+        #[cfg(target_os = "linux")]
+        if let Some(descriptor) = &self.descriptor {
+            use rustix::event::{PollFd, PollFlags, Timespec, poll};
+            let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+            // A signal may wake it early: the caller asks again.
+            let _ = poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&patience));
+            return;
+        }
+        std::thread::sleep(patience.min(Duration::from_millis(20)));
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Nobody is left to hear it: good.
+        let _ = kill_process_group(self.pid, signal);
+    }
+}

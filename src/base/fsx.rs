@@ -71,6 +71,17 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(|e| FileError::new("rename to", to, e))
 }
 
+/// Moves a file over another one; creates the folder if it is not there.
+pub fn move_to(from: &Path, to: &Path) -> Result<()> {
+    match rename(from, to) {
+        Err(error) if error.is_not_found() => {
+            create_dir_all(to.parent().unwrap_or(Path::new(".")))?;
+            rename(from, to)
+        }
+        result => result,
+    }
+}
+
 /// Removes a file; one that is not there is no error.
 pub fn remove_file(path: &Path) -> Result<()> {
     ignore_missing(fs::remove_file(path)).map_err(|e| FileError::new("remove", path, e))
@@ -232,17 +243,32 @@ pub fn sync_dir(path: &Path) -> Result<()> {
 /// Keeps the temporary names of one process apart.
 static TURN: AtomicU64 = AtomicU64::new(0);
 
-/// Writes a file whole or not at all: a temporary name beside it, sync, rename.
+/// Writes a file whole or not at all, and waits until it is on the disk: a temporary name beside it, sync, rename.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_aside(path, bytes, File::sync_all)
+}
+
+/// Writes a file whole or not at all as other processes see it; a power cut may tear it until it is synced.
+pub fn place(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_aside(path, bytes, |_| Ok(()))
+}
+
+fn write_aside(path: &Path, bytes: &[u8], finish: impl Fn(&File) -> io::Result<()>) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{name}.{}-{turn}.tmp", std::process::id()));
+    let create = || match File::create(&temporary) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            File::create(&temporary)
+        }
+        result => result,
+    };
     let write = || {
-        let mut file = File::create(&temporary)?;
+        let mut file = create()?;
         file.write_all(bytes)?;
-        file.sync_all()?;
+        finish(&file)?;
         fs::rename(&temporary, path)
     };
     write().map_err(|e| {

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
 use crate::base::fsx::FileError;
-use crate::engine::TooMuch;
+use crate::engine::RunError;
 use crate::engine::plan::PlanError;
 use crate::pipeline::SpecErrors;
 use crate::stage::StageError;
@@ -148,10 +148,15 @@ impl From<PlanError> for Failure {
     }
 }
 
-impl From<TooMuch> for Failure {
-    fn from(error: TooMuch) -> Self {
-        let hint = format!("lower 'resources' of the stage, or {}", error.hint);
-        Self::Input { message: error.to_string(), hint }
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::TooMuch(error) => {
+                let hint = format!("lower 'resources' of the stage, or {}", error.hint);
+                Self::Input { message: error.to_string(), hint }
+            }
+            RunError::Store(error) => error.into(),
+        }
     }
 }
 

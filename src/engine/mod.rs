@@ -6,6 +6,7 @@
 mod capacity;
 pub mod event;
 pub mod explain;
+mod flusher;
 mod job;
 pub mod lock;
 pub mod outcome;
@@ -20,7 +21,7 @@ pub use explain::Explainer;
 pub use lock::Lock;
 pub use outcome::Outcome;
 pub use plan::{Plan, Reason, Status, Wish};
-pub use scheduler::{Settings, run};
+pub use scheduler::{RunError, Settings, run};
 
 #[cfg(test)]
 mod tests;

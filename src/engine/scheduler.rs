@@ -22,6 +22,7 @@ use std::sync::mpsc::channel;
 use crate::base::digest::Digest;
 use crate::engine::capacity::{Capacity, Occupancy, TooMuch, Use};
 use crate::engine::event::{Event, Observer};
+use crate::engine::flusher;
 use crate::engine::job::{Job, Message, Surroundings};
 use crate::engine::outcome::Outcome;
 use crate::engine::plan::{Plan, Reason, Status};
@@ -60,16 +61,18 @@ pub fn run(
     store: &Store,
     settings: &Settings<'_>,
     observer: &mut dyn Observer,
-) -> Result<Vec<Option<Outcome>>, TooMuch> {
+) -> Result<Vec<Option<Outcome>>, RunError> {
     let misses = keyed.nodes.iter().zip(&plan.statuses).filter(|(_, s)| matches!(s, Status::Miss(_)));
     misses.map(|(node, _)| node).try_for_each(|node| settings.capacity.check(node))?;
     observer.event(&Event::Planned { wanted: plan.wanted(), misses: plan.misses() });
     let (sender, receiver) = channel();
     let around = Surroundings { store, settings };
     let mut schedule = Schedule::new(keyed, plan, around, observer);
+    schedule.start();
     std::thread::scope(|scope| {
+        let (end, is_ended) = channel();
+        let flusher = scope.spawn(move || flusher::run(store, &is_ended));
         let mut workers = Workers::new(scope, around, sender);
-        schedule.start();
         loop {
             schedule.dispatch(&mut workers);
             if workers.are_idle() {
@@ -78,8 +81,21 @@ pub fn run(
             let message = receiver.recv().expect("the workers hold a sender");
             schedule.take(message, &mut workers);
         }
-    });
+        drop((workers, end));
+        flusher.join().expect("it does not panic")
+    })?;
     Ok(schedule.finish())
+}
+
+/// Why a run came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A stage asks for more than there is.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+    /// The disk did not take the results.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 struct Schedule<'a, 'o> {

@@ -60,11 +60,10 @@ impl Index {
         self.by_key.values().map(|entry| Arc::clone(&entry.summary)).collect()
     }
 
-    /// Adds an entry here and in the file. A file that cannot be written (of a store that may only be read, say) is no reason to
-    /// stop: the index only saves time.
-    pub(super) fn add(&mut self, entry: Entry) {
-        let _ = journal::append(&self.path, std::slice::from_ref(&entry));
-        self.insert(entry);
+    /// Adds entries to the file. One that cannot be written (of a store that may only be read, say) is no reason to stop: the index
+    /// only saves time.
+    pub(super) fn write(&self, entries: &[Entry]) {
+        let _ = journal::append(&self.path, entries);
     }
 
     /// Forgets some entries, here and in the file.
@@ -75,7 +74,8 @@ impl Index {
         self.rewrite();
     }
 
-    fn insert(&mut self, entry: Entry) {
+    /// Adds an entry here, not in the file.
+    pub(super) fn insert(&mut self, entry: Entry) {
         if let Some(content) = entry.summary.content {
             self.by_content.insert(content, entry.summary.key);
         }

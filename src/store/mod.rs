@@ -21,7 +21,7 @@ mod parts;
 pub mod record;
 mod staging;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -60,6 +60,8 @@ pub enum StoreError {
 pub struct Store {
     root: PathBuf,
     index: Arc<Mutex<Index>>,
+    /// What was committed and may not be on the disk yet.
+    unflushed: Arc<Mutex<Vec<Entry>>>,
 }
 
 /// Answer to the wish to do a piece of work.
@@ -94,7 +96,7 @@ impl Store {
             fsx::create_dir_all(&root.join(part))?;
         }
         let index = Index::open(root.join("index"), &root.join("records"))?;
-        Ok(Self { root, index: Arc::new(Mutex::new(index)) })
+        Ok(Self { root, index: Arc::new(Mutex::new(index)), unflushed: Arc::default() })
     }
 
     /// Looks up a key. The content of objects is checked, by hashing those that are not known to be unchanged.
@@ -143,7 +145,8 @@ impl Store {
         }
         let summary = Arc::clone(&entry.summary);
         if has_learnt {
-            self.index().add(entry);
+            self.index().insert(entry.clone());
+            self.unflushed.lock().expect("no holder panics").push(entry);
         }
         Ok(Found::Whole(summary))
     }
@@ -208,7 +211,7 @@ impl Store {
             outputs: of.outputs.clone(),
             provenance: Provenance { same_as: Some(of.key), ..provenance },
         };
-        fsx::write_atomic(&self.record_path(record.key), record.to_text().as_bytes())?;
+        fsx::place(&self.record_path(record.key), record.to_text().as_bytes())?;
         Ok(self.remember(&record))
     }
 
@@ -218,6 +221,33 @@ impl Store {
         fsx::create_dir_all(&folder)?;
         let taken = fsx::list(&folder)?.len();
         Ok(fsx::rename(&self.object_path(digest), &folder.join(format!("{digest}-{taken}")))?)
+    }
+
+    /// Waits until all that was committed is on the disk: objects, then records, then the index that vouches for both.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let entries = std::mem::take(&mut *self.unflushed.lock().expect("no holder panics"));
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let outputs = entries.iter().flat_map(|entry| &entry.summary.outputs);
+        self.sync("objects", outputs.map(|output| self.object_path(output.digest)))?;
+        self.sync("records", entries.iter().map(|entry| self.record_path(entry.summary.key)))?;
+        self.index().write(&entries);
+        Ok(())
+    }
+
+    /// Waits until files of a part of the store, and their names, are on the disk. One that is gone again needs no waiting for.
+    fn sync(&self, part: &str, paths: impl Iterator<Item = PathBuf>) -> Result<(), StoreError> {
+        let paths: BTreeSet<PathBuf> = paths.collect();
+        for path in &paths {
+            match fsx::sync_file(path) {
+                Err(error) if error.is_not_found() => {}
+                result => result?,
+            }
+        }
+        let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        folders.into_iter().try_for_each(fsx::sync_dir)?;
+        Ok(fsx::sync_dir(&self.root.join(part))?)
     }
 
     /// Where parts are.
@@ -250,12 +280,14 @@ impl Store {
         self.index.lock().expect("no holder panics")
     }
 
-    /// Takes a record that was just written, or whose objects were, into the index.
+    /// Takes a record that was just written into the index: here at once, in the file when it is flushed.
     fn remember(&self, record: &Record) -> Arc<Summary> {
         let summary = Arc::new(Summary::of(record));
         let objects = record.outputs.iter().map(|output| fsx::identity(&self.object_path(output.digest)));
         let record = fsx::identity(&self.record_path(record.key));
-        self.index().add(Entry { summary: Arc::clone(&summary), record, objects: objects.collect() });
+        let entry = Entry { summary: Arc::clone(&summary), record, objects: objects.collect() };
+        self.index().insert(entry.clone());
+        self.unflushed.lock().expect("no holder panics").push(entry);
         summary
     }
 

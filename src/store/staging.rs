@@ -1,10 +1,13 @@
 //! A result in the making, and the commit that turns it into one.
 //!
-//! Commit: hash each file → make it read-only → rename it into `objects` → sync files and folders → write the record to a temporary
-//! name, sync, rename, sync the folder. **The record is the only commit point**: a crash before it leaves an undone stage and
-//! perhaps a few unreferenced objects; a crash after it leaves at most an empty staging folder.
+//! Commit: hash each file → make it read-only → rename it into `objects` → write the record to a temporary name and rename it. **The
+//! record is the only commit point**: a crash before it leaves an undone stage and perhaps a few unreferenced objects; a crash after
+//! it leaves at most an empty staging folder.
+//!
+//! None of this waits for the disk: [`Store::flush`] does, for many commits at once. A power cut before it can tear what the last
+//! commits wrote, but not unnoticed: objects are believed without being hashed only once the index says so, and the flush writes the
+//! index last.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,21 +76,25 @@ impl Staging {
         provenance: Provenance,
     ) -> Result<Arc<Summary>, StoreError> {
         let names = fsx::files_below(&self.out)?.into_iter().filter(|name| !is_leftover(name));
-        let outputs: Result<Vec<_>, _> =
-            names.collect::<Vec<_>>().into_par_iter().map(|name| self.admit(name)).collect();
-        let outputs = outputs?;
+        let outputs = self.admit_all(names.collect())?;
         if outputs.is_empty() {
             return Err(StoreError::NoOutput);
         }
-        self.sync(&outputs)?;
         let content = fields.content_key(inputs.iter().copied());
         let record = Record { key: self.key, content: Some(content), fields, inputs, outputs, provenance };
-        let path = self.store.record_path(self.key);
-        fsx::write_atomic(&path, record.to_text().as_bytes())?;
-        fsx::sync_dir(path.parent().expect("a record lies in a folder"))?;
+        fsx::place(&self.store.record_path(self.key), record.to_text().as_bytes())?;
         let summary = self.store.remember(&record);
         fsx::remove_dir_all(&self.folder)?;
         Ok(summary)
+    }
+
+    /// Few files are not worth waking other threads.
+    fn admit_all(&self, names: Vec<String>) -> Result<Vec<Output>, StoreError> {
+        const FEW: usize = 8;
+        if names.len() <= FEW {
+            return names.into_iter().map(|name| self.admit(name)).collect();
+        }
+        names.into_par_iter().map(|name| self.admit(name)).collect()
     }
 
     /// Moves one file among the objects.
@@ -102,20 +109,10 @@ impl Staging {
         if fsx::size(&object) == Some(size) && Digest::of_file(&object)?.0 == digest {
             fsx::remove_file(&path)?;
         } else {
-            fsx::create_dir_all(object.parent().expect("an object lies in a folder"))?;
             fsx::set_readonly(&path)?;
-            fsx::rename(&path, &object)?;
+            fsx::move_to(&path, &object)?;
         }
         Ok(Output { name, digest, size })
-    }
-
-    /// Waits until the outputs' bytes and names are on the disk, whoever wrote them.
-    fn sync(&self, outputs: &[Output]) -> Result<(), StoreError> {
-        let paths: Vec<_> = outputs.iter().map(|output| self.store.object_path(output.digest)).collect();
-        paths.par_iter().try_for_each(|path| fsx::sync_file(path))?;
-        let folders: BTreeSet<_> = paths.iter().filter_map(|path| path.parent()).collect();
-        folders.into_iter().try_for_each(fsx::sync_dir)?;
-        Ok(fsx::sync_dir(&self.store.root.join("objects"))?)
     }
 }
 

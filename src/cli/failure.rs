@@ -20,6 +20,8 @@ pub(super) enum Failure {
     Stages(Vec<(String, &'static str, StageError)>),
     /// The user stopped the run.
     Interrupted,
+    /// Two things differ, and the user wanted to know by the exit code.
+    Differs,
 }
 
 /// How to draw.
@@ -48,7 +50,7 @@ fn is_no_colour() -> bool {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Stages(_) => 1,
+            Self::Stages(_) | Self::Differs => 1,
             Self::Spec(_) | Self::Input { .. } => 2,
             Self::Interrupted => 130,
         }
@@ -81,6 +83,7 @@ impl Failure {
                 };
                 failures.iter().map(render).collect()
             }
+            Self::Differs => String::new(),
             Self::Interrupted => {
                 let message = "stopped; finished stages and the last training state are kept";
                 draw(

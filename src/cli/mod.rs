@@ -4,11 +4,20 @@
 //! by the user.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
+mod content;
+mod diff;
 mod failure;
+mod graph;
+mod log;
+mod metrics;
+mod page;
 mod plan;
 mod progress;
 mod project;
+mod reading;
 mod run;
+mod show;
+mod sides;
 mod status;
 mod summary;
 
@@ -37,6 +46,14 @@ enum Command {
     Status(status::Status),
     /// Say what `run` would do
     Plan(plan::Plan),
+    /// Open a result as text: a stage's files, one of them, or whatever has a digest
+    Show(show::Show),
+    /// Draw the pipeline: Mermaid, DOT or SVG
+    Graph(graph::Graph),
+    /// Print what the last attempt of a stage wrote
+    Log(log::Log),
+    /// Put two states of results side by side: locks, revisions, a pipeline file
+    Diff(diff::Diff),
 }
 
 /// What every command on a pipeline takes.
@@ -63,6 +80,10 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.execute(),
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
+        Command::Show(command) => command.execute(),
+        Command::Graph(command) => command.execute(),
+        Command::Log(command) => command.execute(),
+        Command::Diff(command) => command.execute(),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

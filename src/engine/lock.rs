@@ -42,8 +42,12 @@ pub struct Entry {
 impl Lock {
     /// Reads the lock of a results folder; `None` if there is none that this version understands.
     pub fn read(folder: &Path) -> Option<Self> {
-        let bytes = fsx::read(&folder.join(FILE)).ok()?;
-        serde_json::from_slice(&bytes).ok().filter(|lock: &Self| lock.format == FORMAT)
+        Self::parse(&fsx::read(&folder.join(FILE)).ok()?)
+    }
+
+    /// Reads the text of a lock; `None` if this version does not understand it.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|lock: &Self| lock.format == FORMAT)
     }
 
     /// Makes the lock of a run. Entries of stages that this run did not want are kept from the earlier lock where their keys still

@@ -3,6 +3,7 @@
 //! Never here: a look inside an artifact, a kind by name, a word on the terminal, an async runtime, global state. Events go to an
 //! [`Observer`]; the store is the only channel between stages.
 
+pub mod diff;
 pub mod event;
 mod job;
 pub mod lock;

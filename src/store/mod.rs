@@ -14,6 +14,7 @@
 
 mod lease;
 mod parts;
+pub mod prefix;
 pub mod record;
 mod staging;
 

@@ -1,0 +1,205 @@
+//! `layerwise diff`.
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::base::digest::Digest;
+use crate::cli::failure::{Failure, Style};
+use crate::cli::metrics;
+use crate::cli::page;
+use crate::cli::reading::{self, Place};
+use crate::cli::sides::{self, Side};
+use crate::engine::diff::{Changed, Difference, File, Ingredient, ingredients};
+use crate::engine::lock::Entry;
+use crate::stage::{KeyFields, StageKey};
+use crate::store::Store;
+
+/// Arguments of `diff`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  layerwise diff pipelines/fig1.yaml         the published lock, and what the pipeline file says now
+  layerwise diff                             the last commit, and the lock as it is
+  layerwise diff results/fig1 results/fig8   two locks
+  layerwise diff fig1 HEAD~3                 a lock, and the same of a revision
+  layerwise diff HEAD~2 HEAD --pipeline fig1")]
+pub(super) struct Diff {
+    /// One or two of: a lock file, a results folder, a pipeline with results, a git revision, a pipeline file
+    #[arg(value_name = "A", num_args = 0..=2)]
+    sides: Vec<String>,
+    /// Whose lock a revision is asked for [default: the only one in results/]
+    #[arg(long, value_name = "NAME")]
+    pipeline: Option<String>,
+    /// End with code 1 if there is a difference
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// A stage that changed, and why.
+struct Told<'a> {
+    changed: &'a Changed,
+    /// `None` if one of the two records is gone.
+    ingredients: Option<Vec<Ingredient>>,
+}
+
+impl Diff {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let pair = sides::pair(&self.sides, self.pipeline.as_deref(), &self.place)?;
+        let difference = Difference::new(&pair[0].lock, &pair[1].lock);
+        let own = if self.place.results.is_some() { Some(self.place.store()?) } else { None };
+        let stores: Vec<&Store> = pair.iter().filter_map(|side| side.store.as_ref()).chain(&own).collect();
+        let told = difference.changed.iter().map(|changed| tell(changed, &pair, &stores));
+        let told = told.collect::<Result<Vec<_>, _>>()?;
+        let tables = metrics::tables(&difference, &stores);
+        if self.place.json {
+            page::print_json(&json!({
+                "before": pair[0].title, "after": pair[1].title, "equal": difference.equal,
+                "added": difference.added, "removed": difference.removed,
+                "changed": told.iter().map(to_json).collect::<Vec<_>>(),
+                "published": difference.published, "metrics": metrics::json(&tables),
+            }))?;
+        } else if difference.is_empty() {
+            page::print(format!("no difference: {}\n", page::count(difference.equal, "stage")))?;
+        } else {
+            let style = Style::of_stdout();
+            let mut text = stages(&pair, &difference, &told, style);
+            text += &published(&difference.published, style);
+            page::print(text + &metrics::text(&tables, style))?;
+        }
+        if self.exit_code && !difference.is_empty() { Err(Failure::Differs) } else { Ok(()) }
+    }
+}
+
+fn tell<'a>(changed: &'a Changed, pair: &[Side; 2], stores: &[&Store]) -> Result<Told<'a>, Failure> {
+    let before = fields(changed.before.key, pair, stores)?;
+    let after = fields(changed.after.key, pair, stores)?;
+    let ingredients = before.zip(after).map(|(before, after)| ingredients(&before, &after));
+    Ok(Told { changed, ingredients })
+}
+
+/// What went into a key, from the pipeline file or the record.
+fn fields(key: StageKey, pair: &[Side; 2], stores: &[&Store]) -> Result<Option<KeyFields>, Failure> {
+    if let Some(fields) = pair.iter().find_map(|side| side.fields.get(&key)) {
+        return Ok(Some(fields.clone()));
+    }
+    for store in stores {
+        if let Some(record) = reading::record(store, key)? {
+            return Ok(Some(record.fields));
+        }
+    }
+    Ok(None)
+}
+
+fn to_json(told: &Told<'_>) -> Value {
+    let mut value = serde_json::to_value(told.changed).expect("a change has string keys");
+    value["ingredients"] = json!(told.ingredients);
+    value
+}
+
+/// Which stages differ, and in what.
+fn stages(pair: &[Side; 2], difference: &Difference, told: &[Told<'_>], style: Style) -> String {
+    let mut text =
+        format!("{} {}\n{} {}\n", style.faint("before"), pair[0].title, style.faint("after "), pair[1].title);
+    let Difference { equal, added, removed, changed, .. } = difference;
+    let counts =
+        [(changed.len(), "changed"), (added.len(), "added"), (removed.len(), "removed"), (*equal, "equal")];
+    let counts: Vec<_> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    _ = writeln!(text, "{}  {}", style.strong("stages"), counts.join(", "));
+    let mut rows = Vec::new();
+    for told in told {
+        for (i, [what, value]) in reasons(told).into_iter().enumerate() {
+            let (sign, stage) = if i == 0 { ("~", told.changed.stage.as_str()) } else { ("", "") };
+            rows.push(vec![sign.to_owned(), stage.to_owned(), what, value]);
+        }
+    }
+    let line = |sign: &str, (stage, entry): &(String, Entry)| page::row([sign, stage, &entry.kind, ""]);
+    rows.extend(added.iter().map(|entry| line("+", entry)));
+    rows.extend(removed.iter().map(|entry| line("-", entry)));
+    text + &signed(&page::columns(&rows, "  "), style)
+}
+
+/// Lines that begin with a sign, in the colours of `git diff`.
+fn signed(lines: &str, style: Style) -> String {
+    let line = |line: &str| {
+        let code = match line.trim_start().chars().next() {
+            Some('+') => "32",
+            Some('-') => "31",
+            Some('~') => "33",
+            _ => "0",
+        };
+        style.paint(code, line) + "\n"
+    };
+    lines.lines().map(line).collect()
+}
+
+/// Why a stage differs, a line each: what, and its two values.
+fn reasons(told: &Told<'_>) -> Vec<[String; 2]> {
+    let Changed { before, after, outputs, .. } = told.changed;
+    let files = || outputs.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
+    if before.key == after.key {
+        return vec![["same key, other bytes".to_owned(), files()]];
+    }
+    let mut reasons = match &told.ingredients {
+        None => {
+            let keys = format!("{} → {}", before.key.short(), after.key.short());
+            vec![["another key, parameters unknown (no record)".to_owned(), keys]]
+        }
+        Some(ingredients) => {
+            // An input that changed is told at its own stage.
+            let inputs: Vec<_> = ingredients.iter().filter_map(|i| i.path.strip_prefix("needs.")).collect();
+            let own = ingredients.iter().filter(|i| !i.path.starts_with("needs."));
+            let mut reasons: Vec<_> = own.map(|i| [i.path.clone(), arrow(&i.before, &i.after)]).collect();
+            if !inputs.is_empty() {
+                reasons.push(["other input".to_owned(), summed(&inputs)]);
+            }
+            reasons
+        }
+    };
+    if after.outputs.is_empty() {
+        reasons.push(["not run yet".to_owned(), String::new()]);
+    } else if outputs.is_empty() {
+        reasons.push(["same bytes".to_owned(), String::new()]);
+    }
+    reasons
+}
+
+/// A few names, and how many more.
+fn summed(names: &[&str]) -> String {
+    match names {
+        [a, b, c, _, rest @ ..] => format!("{a}, {b}, {c} and {} more", rest.len() + 1),
+        few => few.join(", "),
+    }
+}
+
+fn arrow(before: &Value, after: &Value) -> String {
+    format!("{} → {}", value(before), value(after))
+}
+
+/// A value in a word or two: a digest by its first digits.
+fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => Digest::parse(text).map_or_else(|| text.clone(), |digest| digest.short()),
+        other => other.to_string(),
+    }
+}
+
+/// Which published files differ.
+fn published(files: &[File], style: Style) -> String {
+    if files.is_empty() {
+        return String::new();
+    }
+    let short = |digest: Option<Digest>| digest.map_or(String::new(), |digest| digest.short());
+    let row = |file: &File| match (file.before, file.after) {
+        (None, _) => page::row(["+", &file.name, &short(file.after)]),
+        (_, None) => page::row(["-", &file.name, &short(file.before)]),
+        _ => page::row(["~", &file.name, &format!("{} → {}", short(file.before), short(file.after))]),
+    };
+    let rows: Vec<_> = files.iter().map(row).collect();
+    format!("{}\n{}", style.strong("published files"), signed(&page::columns(&rows, "  "), style))
+}

@@ -39,6 +39,9 @@ pub(super) struct Diff {
     place: Place,
 }
 
+/// How many stages are named of which the same is to be said.
+const NAMED: usize = 12;
+
 /// A stage that changed, and why.
 struct Told<'a> {
     changed: &'a Changed,
@@ -112,7 +115,7 @@ fn stages(pair: &[Side; 2], difference: &Difference, told: &[Told<'_>], style: S
     _ = writeln!(text, "{}  {}", style.strong("stages"), counts.join(", "));
     let mut rows = Vec::new();
     for told in told {
-        for (i, [what, value]) in reasons(told).into_iter().enumerate() {
+        for (i, [what, value]) in own_reasons(told).into_iter().enumerate() {
             let (sign, stage) = if i == 0 { ("~", told.changed.stage.as_str()) } else { ("", "") };
             rows.push(vec![sign.to_owned(), stage.to_owned(), what, value]);
         }
@@ -120,7 +123,25 @@ fn stages(pair: &[Side; 2], difference: &Difference, told: &[Told<'_>], style: S
     let line = |sign: &str, (stage, entry): &(String, Entry)| page::row([sign, stage, &entry.kind, ""]);
     rows.extend(added.iter().map(|entry| line("+", entry)));
     rows.extend(removed.iter().map(|entry| line("-", entry)));
-    text + &signed(&page::columns(&rows, "  "), style)
+    text += &signed(&page::columns(&rows, "  "), style);
+    let is_rekeyed = |told: &&Told<'_>| told.changed.before.key != told.changed.after.key;
+    let is_undone = |told: &&Told<'_>| told.changed.after.outputs.is_empty();
+    text += &together("changed by their inputs", told.iter().filter(|told| own_reasons(told).is_empty()));
+    text += &together(
+        "with the same bytes as before",
+        told.iter().filter(is_rekeyed).filter(|told| !is_undone(told) && told.changed.outputs.is_empty()),
+    );
+    text + &together("not run yet", told.iter().filter(is_undone))
+}
+
+/// A line that says the same of several stages; nothing of none.
+fn together<'a>(what: &str, told: impl Iterator<Item = &'a Told<'a>>) -> String {
+    let names: Vec<_> = told.map(|told| told.changed.stage.as_str()).collect();
+    let shown = match names.get(..NAMED).filter(|_| names.len() > NAMED + 1) {
+        Some(first) => format!("{} and {} more", first.join(", "), names.len() - NAMED),
+        None => names.join(", "),
+    };
+    if names.is_empty() { shown } else { format!("  {what}: {shown}\n") }
 }
 
 /// Lines that begin with a sign, in the colours of `git diff`.
@@ -137,43 +158,20 @@ fn signed(lines: &str, style: Style) -> String {
     lines.lines().map(line).collect()
 }
 
-/// Why a stage differs, a line each: what, and its two values.
-fn reasons(told: &Told<'_>) -> Vec<[String; 2]> {
+/// Why a stage itself differs, a line each: what, and its two values. Empty if only its inputs do.
+fn own_reasons(told: &Told<'_>) -> Vec<[String; 2]> {
     let Changed { before, after, outputs, .. } = told.changed;
-    let files = || outputs.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
     if before.key == after.key {
-        return vec![["same key, other bytes".to_owned(), files()]];
+        let files: Vec<_> = outputs.iter().map(|file| file.name.as_str()).collect();
+        return vec![["same key, other bytes".to_owned(), files.join(", ")]];
     }
-    let mut reasons = match &told.ingredients {
-        None => {
-            let keys = format!("{} → {}", before.key.short(), after.key.short());
-            vec![["another key, parameters unknown (no record)".to_owned(), keys]]
-        }
-        Some(ingredients) => {
-            // An input that changed is told at its own stage.
-            let inputs: Vec<_> = ingredients.iter().filter_map(|i| i.path.strip_prefix("needs.")).collect();
-            let own = ingredients.iter().filter(|i| !i.path.starts_with("needs."));
-            let mut reasons: Vec<_> = own.map(|i| [i.path.clone(), arrow(&i.before, &i.after)]).collect();
-            if !inputs.is_empty() {
-                reasons.push(["other input".to_owned(), summed(&inputs)]);
-            }
-            reasons
-        }
+    let Some(ingredients) = &told.ingredients else {
+        let keys = format!("{} → {}", before.key.short(), after.key.short());
+        return vec![["another key, parameters unknown (no record)".to_owned(), keys]];
     };
-    if after.outputs.is_empty() {
-        reasons.push(["not run yet".to_owned(), String::new()]);
-    } else if outputs.is_empty() {
-        reasons.push(["same bytes".to_owned(), String::new()]);
-    }
-    reasons
-}
-
-/// A few names, and how many more.
-fn summed(names: &[&str]) -> String {
-    match names {
-        [a, b, c, _, rest @ ..] => format!("{a}, {b}, {c} and {} more", rest.len() + 1),
-        few => few.join(", "),
-    }
+    let is_rewired = |i: &Ingredient| i.before.is_null() || i.after.is_null();
+    let own = ingredients.iter().filter(|i| !i.path.starts_with("needs.") || is_rewired(i));
+    own.map(|i| [i.path.clone(), arrow(&i.before, &i.after)]).collect()
 }
 
 fn arrow(before: &Value, after: &Value) -> String {

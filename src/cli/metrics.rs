@@ -12,7 +12,7 @@ use crate::table::difference::{self, TableDifference};
 use crate::table::tidy::Tidy;
 
 /// How many of the largest changes of a metric are shown.
-const SHOWN: usize = 3;
+const SHOWN: usize = 2;
 
 /// A table that differs.
 pub(super) struct Table {
@@ -51,43 +51,66 @@ pub(super) fn text(tables: &[Table], style: Style) -> String {
     if tables.is_empty() {
         return text;
     }
-    let head = ["table", "metric", "rows", "changed", "added", "removed", "mean |Δ|", "largest |Δ|"];
-    let mut rows = vec![page::row(head)];
+    let metrics = || tables.iter().flat_map(|table| &table.difference.metrics);
+    let has_other_rows = metrics().any(|metric| metric.added + metric.removed > 0);
+    let other = if has_other_rows { &["added", "removed"][..] } else { &[] };
+    let head = [&["table", "metric", "rows", "changed"], other, &["mean |Δ|", "largest |Δ|"]].concat();
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for Table { name, difference } in tables {
         for metric in &difference.metrics {
-            let counts = [metric.rows, metric.changed, metric.added, metric.removed].map(|n| n.to_string());
+            let others = [metric.added, metric.removed];
+            let others = if has_other_rows { &others[..] } else { &[] };
+            let counts = [&[metric.rows, metric.changed], others].concat();
             let sizes = [metric.mean, metric.largest].map(number);
             let names = [name.clone(), metric.metric.clone()];
-            rows.push(names.into_iter().chain(counts).chain(sizes).collect());
+            rows.push(names.into_iter().chain(counts.iter().map(usize::to_string)).chain(sizes).collect());
         }
     }
-    _ = write!(text, "{}\n{}", style.strong("metrics"), page::columns(&rows, "  "));
+    _ = write!(text, "{}\n{}", style.strong("metrics"), page::columns(&ditto(rows), "  "));
     let largest: Vec<_> = tables.iter().flat_map(largest).collect();
     if !largest.is_empty() {
         let head = ["table", "metric", "row", "before", "after", "Δ"];
-        let rows: Vec<_> = std::iter::once(page::row(head)).chain(largest).collect();
-        _ = write!(text, "{}\n{}", style.strong("largest changes"), page::columns(&rows, "  "));
+        let rows = std::iter::once(page::row(head)).chain(largest).collect();
+        _ = write!(text, "{}\n{}", style.strong("largest changes"), page::columns(&ditto(rows), "  "));
     }
     text
 }
 
-/// The largest changes of each metric, as rows.
+/// Leaves out a table's name where it stands in the row above.
+fn ditto(mut rows: Vec<Vec<String>>) -> Vec<Vec<String>> {
+    for i in (1..rows.len()).rev() {
+        if rows[i][0] == rows[i - 1][0] {
+            rows[i][0].clear();
+        }
+    }
+    rows
+}
+
+/// The largest changes of each metric, as rows; a key that is the same in all changes of the table is left out.
 fn largest(table: &Table) -> Vec<Vec<String>> {
     let Table { name, difference } = table;
+    let changes = || difference.metrics.iter().flat_map(|metric| &metric.changes);
+    let varies = |column: usize| {
+        changes().any(|c| changes().next().is_some_and(|first| first.key[column] != c.key[column]))
+    };
+    let told: Vec<bool> =
+        (0..difference.keys.len()).map(|column| changes().count() == 1 || varies(column)).collect();
     let mut rows = Vec::new();
     for metric in &difference.metrics {
         for change in metric.changes.iter().take(SHOWN) {
-            let key = difference.keys.iter().zip(&change.key).filter(|(_, value)| !value.is_empty());
-            let key: Vec<_> = key.map(|(key, value)| format!("{key}={value}")).collect();
+            let key = difference.keys.iter().zip(&change.key).zip(&told);
+            let key = key.filter(|((_, value), is_told)| **is_told && !value.is_empty());
+            let key: Vec<_> = key.map(|((key, value), _)| format!("{key}={value}")).collect();
             let delta = change.after - change.before;
             let sign = if delta > 0.0 { "+" } else { "" };
+            let (metric, delta) = (metric.metric.clone(), format!("{sign}{}", number(delta)));
             rows.push(vec![
                 name.clone(),
-                metric.metric.clone(),
+                metric,
                 key.join(" "),
                 number(change.before),
                 number(change.after),
-                format!("{sign}{}", number(delta)),
+                delta,
             ]);
         }
     }

@@ -54,7 +54,7 @@ impl Show {
             let nodes = reading::nodes(&project, stage)?;
             let [node] = nodes[..] else { return self.list(&project, stage, &nodes) };
             let record = reading::record(&project.store, node.key)?
-                .ok_or_else(|| self.not_built(&node.node.to_string()))?;
+                .ok_or_else(|| self.not_built(stage, &node.node.to_string()))?;
             let title = node.node.to_string();
             let found = Found::Result { title, record: Box::new(record), file: file.map(str::to_owned) };
             return self.print(&project.store, found, manner);
@@ -69,10 +69,11 @@ impl Show {
         self.print(&store, found, manner)
     }
 
-    fn not_built(&self, stage: &str) -> Failure {
+    fn not_built(&self, target: &str, node: &str) -> Failure {
+        // A name without brackets needs no quotes in a shell, and here it means this node alone.
         let pipeline = self.subject.display();
-        let message = format!("stage '{stage}' is not built yet");
-        Failure::Input { message, hint: format!("run 'layerwise run {pipeline} {}'", quoted(stage)) }
+        let hint = format!("run 'layerwise run {pipeline} {}'", target.replace(['\'', '"'], ""));
+        Failure::Input { message: format!("stage '{node}' is not built yet"), hint }
     }
 
     /// The nodes of a stage that has several.

@@ -80,7 +80,11 @@ fn every_artifact_opens_as_text() {
         space.read("results/quick/training.csv").replace("seed,", "").replace("\n0,", "\n")
     );
     let table = json(&space, &["show", QUICK, "fit/training.csv"]);
-    assert_eq!(table["content"]["rows"].as_array().unwrap().len(), 8);
+    assert_eq!(
+        table["content"]["rows"].as_array().unwrap().len(),
+        16,
+        "error and loss, twice, after four epochs"
+    );
 
     let nodes = page(&space, &["show", QUICK, "fit", "--set", "seed=[0,1]"]);
     compare("show_nodes", &nodes);

@@ -109,6 +109,7 @@ pub fn ingredients(before: &KeyFields, after: &KeyFields) -> Vec<Ingredient> {
     let mut paths: Vec<&String> = before.iter().chain(&after).map(|(path, _)| path).collect();
     let mut seen = BTreeSet::new();
     paths.retain(|path| seen.insert(*path));
+    paths.sort_by_key(|path| path.starts_with("needs."));
     let value = |side: &[(String, Value)], path: &str| {
         side.iter().find(|(own, _)| own == path).map_or(Value::Null, |(_, value)| value.clone())
     };

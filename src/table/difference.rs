@@ -93,7 +93,7 @@ fn summed(name: &str, mut metric: MetricDifference) -> MetricDifference {
     let sizes = || metric.changes.iter().map(Change::size).filter(|size| size.is_finite());
     let undefined = metric.changes.iter().filter(|change| !change.size().is_finite()).count();
     metric.largest = sizes().fold(0.0, f64::max);
-    metric.mean = sizes().sum::<f64>() / (metric.rows - undefined).max(1) as f64;
+    metric.mean = sizes().fold(0.0, |sum, size| sum + size) / (metric.rows - undefined).max(1) as f64;
     metric
 }
 

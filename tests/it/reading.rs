@@ -35,9 +35,9 @@ fn compare(name: &str, pages: &str) {
             "made <when and where>",
         ),
         (r"\b[0-9a-f]{12}\b", "<hex>"),
+        (r"[\d.]+ [kMG]?B\b", "<size>"),
         (r"[+-]?\d+\.\d+(e-?\d+)?", "#"),
-        (r"\b\d+ B\b", "# B"),
-        (r" {2,}", "  "),
+        (r"(\S) {2,}", "$1  "),
     ];
     insta::with_settings!({ filters => filters }, { assert_snapshot!(name, pages) });
 }

@@ -210,8 +210,8 @@ mod tests {
     fn tables_are_aligned_and_cut() {
         let rows: Vec<_> = (0..22).map(|i| format!("layer{i},0.{i}\n")).collect();
         let text = shown("a.csv", format!("layer,value\n{}", rows.concat()).as_bytes());
-        assert!(text.starts_with("CSV\nlayer    value\nlayer0     0.0\n"), "{text}");
-        assert!(text.ends_with("layer19   0.19\n… 2 more rows; '--all' shows them\n"), "{text}");
+        assert!(text.starts_with("CSV\nlayer    value\nlayer0   0.0\n"), "{text}");
+        assert!(text.ends_with("layer19  0.19\n… 2 more rows; '--all' shows them\n"), "{text}");
     }
 
     #[test]

@@ -112,7 +112,15 @@ mod tests {
         ];
         let file =
             safetensors::serialize(views, Some([("epoch".to_owned(), "3".to_owned())].into())).unwrap();
-        assert_snapshot!(read(&file, Style { colour: false }).unwrap().text, @"");
+        assert_snapshot!(read(&file, Style { colour: false }).unwrap().text, @r"
+        tensor          type  shape  min       mean      max
+        flag            bool  1
+        layer2.bias     f32   2      NaN       NaN       NaN
+        layer10.weight  f32   2 × 2   -2.0000    0.7500    4.0000
+        none            f32   0
+        4 tensors, 7 values
+        epoch: 3
+        ");
         assert!(read(&file[..file.len() - 1], Style { colour: false }).is_none());
     }
 }

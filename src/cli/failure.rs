@@ -23,6 +23,8 @@ pub(super) enum Failure {
     OtherThanLock(Vec<String>),
     /// The user stopped the run.
     Interrupted,
+    /// Two things differ, and the user wanted to know by the exit code.
+    Differs,
 }
 
 /// How to draw.
@@ -51,7 +53,7 @@ fn is_no_colour() -> bool {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Stages(_) | Self::OtherThanLock(_) => 1,
+            Self::Stages(_) | Self::OtherThanLock(_) | Self::Differs => 1,
             Self::Spec(_) | Self::Input { .. } => 2,
             Self::Interrupted => 130,
         }
@@ -89,6 +91,7 @@ impl Failure {
                 let hint = "compare with 'layerwise status', or run without '--locked' to write a new lock";
                 draw(&diagnostic(&message, Some(hint)).into(), style)
             }
+            Self::Differs => String::new(),
             Self::Interrupted => {
                 let message = "stopped; finished stages and the last training state are kept";
                 draw(

@@ -4,13 +4,22 @@
 //! by the user.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
+mod content;
+mod diff;
 mod explain;
 mod failure;
+mod graph;
+mod log;
 mod machine;
+mod metrics;
+mod page;
 mod plan;
 mod progress;
 mod project;
+mod reading;
 mod run;
+mod show;
+mod sides;
 mod status;
 mod summary;
 
@@ -41,6 +50,14 @@ enum Command {
     Plan(plan::Plan),
     /// Say what makes the key of a stage, and how it differs from the nearest execution
     Explain(explain::Explain),
+    /// Open a result as text: a stage's files, one of them, or whatever has a digest
+    Show(show::Show),
+    /// Draw the pipeline: Mermaid, DOT or SVG
+    Graph(graph::Graph),
+    /// Print what the last attempt of a stage wrote
+    Log(log::Log),
+    /// Put two states of results side by side: locks, revisions, a pipeline file
+    Diff(diff::Diff),
 }
 
 /// What every command on a pipeline takes.
@@ -68,6 +85,10 @@ pub fn main() -> ExitCode {
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
         Command::Explain(command) => command.execute(),
+        Command::Show(command) => command.execute(),
+        Command::Graph(command) => command.execute(),
+        Command::Log(command) => command.execute(),
+        Command::Diff(command) => command.execute(),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::{Target, machine, plan, progress, summary};
+use crate::engine::diff::Difference;
 use crate::engine::{self, Capacity, Lock, Outcome, Plan, Settings, Wish, publish};
 use crate::store::Provenance;
 
@@ -119,8 +120,8 @@ fn check_lock(project: &Project, outcomes: &[Option<Outcome>]) -> Result<(), Fai
         });
     };
     let (new, _) = publish::intended(&project.keyed, outcomes, Some(&lock));
-    let differences = lock.differences(&new);
-    if differences.is_empty() { Ok(()) } else { Err(Failure::OtherThanLock(differences)) }
+    let difference = Difference::new(&lock, &new);
+    if difference.is_empty() { Ok(()) } else { Err(Failure::OtherThanLock(difference.names())) }
 }
 
 fn provenance() -> Provenance {

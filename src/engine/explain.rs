@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::engine::lock::Lock;
@@ -20,7 +21,8 @@ use crate::store::{Record, Store, StoreError};
 const CANDIDATES: usize = 16;
 
 /// One ingredient of a key that differs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// A parameter: its path from the kind on, and its values; `None` where it is not given.
     Parameter {
@@ -58,10 +60,12 @@ pub enum Change {
     Input {
         /// The slot.
         slot: String,
-        /// How many of its artifacts are new here.
-        new: usize,
+        /// How many artifacts it had.
+        old: usize,
         /// How many it has.
-        of: usize,
+        new: usize,
+        /// How many of these it had not.
+        changed: usize,
     },
 }
 
@@ -183,32 +187,54 @@ fn compare_inputs(old: &KeyFields, new: &KeyFields, changes: &mut Vec<Change>) {
         };
         let (before, now) = (of(old), of(new));
         if before != now {
-            let new = now.iter().filter(|input| before.binary_search(input).is_err()).count();
-            changes.push(Change::Input { slot: slot.clone(), new, of: now.len() });
+            let changed = now.iter().filter(|input| before.binary_search(input).is_err()).count();
+            changes.push(Change::Input { slot: slot.clone(), old: before.len(), new: now.len(), changed });
         }
+    }
+}
+
+impl Change {
+    /// What differs, and how.
+    pub fn parts(&self) -> (String, String) {
+        match self {
+            Self::Parameter { path, old: Some(old), new: Some(new) } => {
+                (path.clone(), format!("{} → {}", shown(old), shown(new)))
+            }
+            Self::Parameter { path, old: None, new } => {
+                (path.clone(), format!("{} added", shown(new.as_ref().unwrap_or(&Value::Null))))
+            }
+            Self::Parameter { path, old: Some(old), new: None } => {
+                (path.clone(), format!("{} removed", shown(old)))
+            }
+            Self::Version { kind, old, new } => {
+                (format!("kind {kind}"), format!("is version {new}, was {old}"))
+            }
+            Self::Numerics { old, new } => {
+                let word = |numerics: &Option<String>| numerics.clone().unwrap_or_else(|| "none".to_owned());
+                ("numerics".to_owned(), format!("{} → {}", word(old), word(new)))
+            }
+            Self::Source { path, how } => (format!("file {path}"), (*how).to_owned()),
+            Self::Input { slot, old, new, changed } => {
+                let how = match (old, new, changed) {
+                    (1, 1, _) => "changed".to_owned(),
+                    (old, new, changed) if old == new => format!("{changed} of {new} changed"),
+                    (old, new, changed) => format!("{old} → {new} artifacts, {changed} of them other"),
+                };
+                (format!("input {slot}"), how)
+            }
+        }
+    }
+
+    /// Whether the node differs only because what it needs does.
+    pub fn is_inherited(&self) -> bool {
+        matches!(self, Self::Input { old, new, .. } if old == new)
     }
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Parameter { path, old: Some(old), new: Some(new) } => {
-                write!(f, "{path} {} → {}", shown(old), shown(new))
-            }
-            Self::Parameter { path, old: None, new } => {
-                write!(f, "{path} {} added", shown(new.as_ref().unwrap_or(&Value::Null)))
-            }
-            Self::Parameter { path, old: Some(old), new: None } => write!(f, "{path} {} removed", shown(old)),
-            Self::Version { kind, old, new } => write!(f, "kind {kind} is version {new}, was {old}"),
-            Self::Numerics { old, new } => {
-                let word = |numerics: &Option<String>| numerics.clone().unwrap_or_else(|| "none".to_owned());
-                write!(f, "numerics {} → {}", word(old), word(new))
-            }
-            Self::Source { path, how } => write!(f, "file {path} {how}"),
-            Self::Input { slot, new: 1, of: 1 } => write!(f, "input {slot} changed"),
-            Self::Input { slot, new: 0, of } => write!(f, "input {slot} has only {of} left"),
-            Self::Input { slot, new, of } => write!(f, "input {slot}: {new} of {of} changed"),
-        }
+        let (what, how) = self.parts();
+        write!(f, "{what} {how}")
     }
 }
 
@@ -272,9 +298,9 @@ mod tests {
                 "file c removed",
                 "file d added",
                 "input data changed",
-                "input runs: 1 of 2 changed",
+                "input runs 1 → 2 artifacts, 1 of them other",
             ]
         );
-        assert_eq!(told(&new, &old).last().unwrap(), "input runs has only 1 left");
+        assert_eq!(told(&new, &old).last().unwrap(), "input runs 2 → 1 artifacts, 0 of them other");
     }
 }

@@ -42,8 +42,12 @@ pub struct Entry {
 impl Lock {
     /// Reads the lock of a results folder; `None` if there is none that this version understands.
     pub fn read(folder: &Path) -> Option<Self> {
-        let bytes = fsx::read(&folder.join(FILE)).ok()?;
-        serde_json::from_slice(&bytes).ok().filter(|lock: &Self| lock.format == FORMAT)
+        Self::parse(&fsx::read(&folder.join(FILE)).ok()?)
+    }
+
+    /// Reads the text of a lock; `None` if this version does not understand it.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|lock: &Self| lock.format == FORMAT)
     }
 
     /// Makes the lock of a run. Entries of stages that this run did not want are kept from the earlier lock where their keys still
@@ -64,17 +68,6 @@ impl Lock {
             stages.extend(entry.map(|entry| (name, entry)));
         }
         Self { format: FORMAT, pipeline: keyed.pipeline.clone(), stages, published: BTreeMap::new() }
-    }
-
-    /// The names of stages and files that another lock of the same pipeline does not have in the same form.
-    pub fn differences(&self, other: &Self) -> Vec<String> {
-        fn differ<V: PartialEq>(a: &BTreeMap<String, V>, b: &BTreeMap<String, V>) -> Vec<String> {
-            let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
-            names.into_iter().filter(|name| a.get(*name) != b.get(*name)).cloned().collect()
-        }
-        let mut names = differ(&self.stages, &other.stages);
-        names.extend(differ(&self.published, &other.published));
-        names
     }
 
     /// Writes the lock into a results folder, unless it stands there already.

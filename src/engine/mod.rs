@@ -4,6 +4,7 @@
 //! [`Observer`]; the store is the only channel between stages.
 
 mod capacity;
+pub mod diff;
 pub mod event;
 pub mod explain;
 mod flusher;

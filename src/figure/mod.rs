@@ -6,6 +6,7 @@
 
 pub mod colour;
 pub mod font;
+pub mod graph;
 pub mod heatmap;
 mod layout;
 pub mod png;

@@ -44,18 +44,18 @@ fn opening(map: &Heatmap, layout: &Layout) -> String {
 }
 
 /// A text: where its reference point is, how it looks.
-struct Text<'a> {
-    x: f64,
+pub(super) struct Text<'a> {
+    pub(super) x: f64,
     /// Middle of the capital letters.
-    y: f64,
-    size: f64,
-    colour: Rgb,
+    pub(super) y: f64,
+    pub(super) size: f64,
+    pub(super) colour: Rgb,
     /// `start`, `middle` or `end`.
-    anchor: &'a str,
-    weight: Weight,
+    pub(super) anchor: &'a str,
+    pub(super) weight: Weight,
 }
 
-fn text(svg: &mut String, text: &Text, words: &str) {
+pub(super) fn text(svg: &mut String, text: &Text, words: &str) {
     if words.is_empty() {
         return;
     }
@@ -162,12 +162,12 @@ fn bar(svg: &mut String, map: &Heatmap, layout: &Layout) {
 }
 
 /// A length with two decimals at most.
-fn px(length: f64) -> String {
+pub(super) fn px(length: f64) -> String {
     let text = format!("{length:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

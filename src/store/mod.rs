@@ -18,6 +18,7 @@ mod digests;
 mod index;
 mod lease;
 mod parts;
+pub mod prefix;
 pub mod record;
 mod staging;
 

@@ -8,6 +8,7 @@
 pub mod aggregate;
 pub mod classes;
 pub mod comparison;
+pub mod difference;
 pub mod grid;
 pub mod label;
 pub mod order;

@@ -7,4 +7,5 @@ mod determinism;
 mod errors;
 mod numerics;
 mod paper;
+mod reading;
 mod space;

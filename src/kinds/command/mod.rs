@@ -115,7 +115,6 @@ impl Stage for Command {
         if !is_checked && self.sandbox == Sandbox::Auto {
             sandbox::tell_unchecked(context);
         }
-        drop(command); // and with it this side's end of the pipe
         let status = program::wait(child, printed, &mut log, context.cancel)?;
         if !status.success() {
             return Err(hinted(CommandError::ended(status, log.last_lines(), context.log, is_checked)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{PipeReader, Read};
+use std::io::{PipeReader, PipeWriter, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -84,6 +84,14 @@ impl fmt::Display for Run {
     }
 }
 
+/// What a program prints.
+pub(super) struct Printed {
+    reader: PipeReader,
+    /// Open on this side too, or the program's end would be two events: its descriptors are closed, it is gone. To be woken by the
+    /// first takes the processor from it before the second: on a busy machine, for some milliseconds.
+    _writer: PipeWriter,
+}
+
 /// Prepares a program: in this folder, with this environment and no other, its own process group; and what it will print.
 ///
 /// The path is absolute and nothing happens between fork and exec, so that the standard library takes `posix_spawn`.
@@ -91,7 +99,7 @@ pub(super) fn prepare(
     run: &Run,
     environment: &BTreeMap<String, OsString>,
     work: &Path,
-) -> Result<(Command, PipeReader), StageError> {
+) -> Result<(Command, Printed), StageError> {
     let mut command = match run {
         Run::Shell(text) => {
             let mut command = Command::new("/bin/sh");
@@ -111,9 +119,9 @@ pub(super) fn prepare(
     command.env_clear().envs(environment).current_dir(work).process_group(0);
     // One pipe, so that the lines stay in the order in which they were printed. Not the log itself: a script that writes to
     // '/dev/stderr' would empty it.
-    let (printed, writer) = std::io::pipe()?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    Ok((command, printed))
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer.try_clone()?);
+    Ok((command, Printed { reader, _writer: writer }))
 }
 
 /// Where a program is: a path is relative to the working folder, a word is looked for in PATH.
@@ -132,7 +140,7 @@ fn find(program: &str, path: &OsStr, work: &Path) -> Option<PathBuf> {
 /// What it left running in that group ends with it. What it prints goes into the log meanwhile.
 pub(super) fn wait(
     mut child: Child,
-    printed: PipeReader,
+    printed: Printed,
     log: &mut Log,
     cancel: Cancel<'_>,
 ) -> Result<ExitStatus, StageError> {
@@ -158,18 +166,17 @@ struct Watch<'a> {
     pid: Pid,
     /// Ready when the process has ended; where the kernel offers that.
     end: Option<OwnedFd>,
-    /// Until every process that could print has ended.
-    printed: Option<PipeReader>,
+    printed: Printed,
     log: &'a mut Log,
 }
 
 impl<'a> Watch<'a> {
-    fn new(pid: Pid, printed: PipeReader, log: &'a mut Log) -> Self {
+    fn new(pid: Pid, printed: Printed, log: &'a mut Log) -> Self {
         #[cfg(target_os = "linux")]
         let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
         #[cfg(not(target_os = "linux"))]
         let end = None;
-        Self { pid, end, printed: Some(printed), log }
+        Self { pid, end, printed, log }
     }
 
     fn has_ended_within(&mut self, patience: Duration) -> bool {
@@ -184,21 +191,16 @@ impl<'a> Watch<'a> {
     /// Sleeps until the process prints or ends; returns whether there is something to take.
     fn is_printed_within(&self, patience: Duration) -> bool {
         let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-        let printed = self.printed.iter().map(|pipe| PollFd::new(pipe, PollFlags::IN));
-        let end = self.end.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN));
-        let mut sources: Vec<_> = printed.chain(end).collect();
+        let mut sources = vec![PollFd::new(&self.printed.reader, PollFlags::IN)];
+        sources.extend(self.end.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
         // A signal may wake it early: the caller asks again.
-        let count = poll(&mut sources, Some(&patience)).unwrap_or(0);
-        count > 0 && self.printed.is_some() && !sources[0].revents().is_empty()
+        poll(&mut sources, Some(&patience)).is_ok() && !sources[0].revents().is_empty()
     }
 
     fn take_printed(&mut self) {
         let mut bytes = [0; PIPE];
-        let Some(pipe) = &mut self.printed else { return };
-        match pipe.read(&mut bytes) {
-            Ok(0) => self.printed = None,
-            Ok(count) => self.log.add(&bytes[..count]),
-            Err(_) => {}
+        if let Ok(count) = self.printed.reader.read(&mut bytes) {
+            self.log.add(&bytes[..count]);
         }
     }
 

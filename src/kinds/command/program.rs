@@ -26,8 +26,8 @@ use crate::stage::{ParameterError, StageError};
 const ASK: Duration = Duration::from_millis(50);
 /// How long a program may take to tidy up after SIGTERM.
 const GRACE: Duration = Duration::from_millis(500);
-/// How many bytes a pipe holds.
-const PIPE: usize = 1 << 16;
+/// How many bytes to take from the pipe at a time: it holds four times as many.
+const CHUNK: usize = 1 << 14;
 
 /// What to run.
 #[derive(Serialize, Deserialize, Debug)]
@@ -198,7 +198,7 @@ impl<'a> Watch<'a> {
     }
 
     fn take_printed(&mut self) {
-        let mut bytes = [0; PIPE];
+        let mut bytes = [0; CHUNK];
         if let Ok(count) = self.printed.reader.read(&mut bytes) {
             self.log.add(&bytes[..count]);
         }

@@ -56,7 +56,9 @@ impl Bench {
     fn run_with(&self, parameters: &Value, inputs: &[(&str, &Artifact)]) -> Result<Artifact, StageError> {
         let scratch = self.scratch(self.runs.fetch_add(1, Ordering::Relaxed));
         let out = scratch.with_file_name("out");
-        [&scratch, &out].into_iter().for_each(|folder| fsx::create_dir_all(folder).unwrap());
+        for folder in [&scratch, &out] {
+            fsx::create_dir_all(folder).unwrap();
+        }
         let report = |report: Report| match report {
             Report::Note(text) => self.notes.lock().unwrap().push(text),
             Report::Progress { .. } => {}

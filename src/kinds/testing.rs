@@ -65,10 +65,19 @@ pub(super) fn run(
     Ok((folder, output))
 }
 
-/// An artifact of all files of a folder.
+/// An artifact of all files below a folder.
 pub(super) fn of_folder(folder: &Path) -> Artifact {
-    let names = fsx::list(folder).unwrap().into_iter();
-    of_files(names.map(|name| (name.clone(), folder.join(name))).collect(), BTreeMap::new())
+    let mut files = BTreeMap::new();
+    let mut names = fsx::list(folder).unwrap();
+    while let Some(name) = names.pop() {
+        let path = folder.join(&name);
+        if path.is_dir() {
+            names.extend(fsx::list(&path).unwrap().into_iter().map(|below| format!("{name}/{below}")));
+        } else {
+            files.insert(name, path);
+        }
+    }
+    of_files(files, BTreeMap::new())
 }
 
 /// An artifact of these files.

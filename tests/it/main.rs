@@ -3,6 +3,7 @@
 
 mod architecture;
 mod cli;
+mod command;
 mod determinism;
 mod errors;
 mod numerics;

@@ -39,11 +39,15 @@ impl Access {
             read.extend(beside(Path::new(folder), &root)?);
         }
         for folder in std::env::split_paths(path).filter(|folder| folder.is_absolute()) {
+            let python = folder.join("python3");
+            read.extend(installation(&python, &root));
             // The Python of a virtual environment is a link to the one that it was made with.
-            read.extend(installation(&folder.join("python3"), &root));
-            read.extend(installation(&folder.join("_"), &root));
+            if fsx::link_metadata(&python).is_ok_and(|metadata| metadata.is_symlink()) {
+                read.extend(installation(&fsx::canonicalize(&python).unwrap_or(python), &root));
+            }
         }
-        read.extend(installation(Path::new(program), &root));
+        let program = Path::new(program);
+        read.extend(installation(&fsx::canonicalize(program).unwrap_or_else(|_| program.to_owned()), &root));
         Ok(Self { read, devices: [DEVICES.into()].into(), write: [SHARED_MEMORY.into()].into() })
     }
 }
@@ -66,11 +70,10 @@ fn beside(folder: &Path, root: &Path) -> Result<Vec<PathBuf>, FileError> {
 /// The folder of a program, and the one above it (for `lib` beside `bin`) unless that holds the project or the user's home.
 fn installation(program: &Path, root: &Path) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let real = fsx::canonicalize(program).unwrap_or_else(|_| program.to_owned());
     let is_too_much = |folder: &Path| {
         root.starts_with(folder) || home.as_ref().is_some_and(|home| home.starts_with(folder))
     };
-    real.ancestors().skip(1).take(2).filter(|folder| !is_too_much(folder)).map(Path::to_owned).collect()
+    program.ancestors().skip(1).take(2).filter(|folder| !is_too_much(folder)).map(Path::to_owned).collect()
 }
 
 #[cfg(test)]

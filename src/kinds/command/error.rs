@@ -67,6 +67,9 @@ impl CommandError {
             Self::WrongOutput { expected: "a file", found: "a folder", .. } => {
                 "end the path with '/' to take the folder".to_owned()
             }
+            Self::WrongOutput { expected: "a folder", found: "a file", .. } => {
+                "leave out the '/' at the end of the path to take the file".to_owned()
+            }
             Self::WrongOutput { .. } => "have the command write files; links cannot be kept".to_owned(),
             Self::EmptyFolder { .. } => "have the command write a file in it, or leave it out of 'outputs'".to_owned(),
             Self::Changed { .. } => {

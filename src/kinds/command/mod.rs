@@ -95,8 +95,8 @@ impl Stage for Command {
 
         let place = Workplace::lay_out(&root, &self.files, inputs, context.scratch)?;
         let environment = place.environment(&self.env, context.threads)?;
-        let log = Log::begin(context.log, &self.run)?;
-        let mut command = program::prepare(&self.run, &environment, &place.work, &log)?;
+        let mut log = Log::begin(context.log, &self.run)?;
+        let (mut command, printed) = program::prepare(&self.run, &environment, &place.work)?;
         let stamps = || Stamps::of(files.iter().chain(&objects));
         let before = stamps()?;
 
@@ -115,9 +115,9 @@ impl Stage for Command {
         if !is_checked && self.sandbox == Sandbox::Auto {
             sandbox::tell_unchecked(context);
         }
-        let status = program::wait(child, context.cancel)?;
+        let status = program::wait(child, printed, &mut log, context.cancel)?;
         if !status.success() {
-            return Err(hinted(CommandError::ended(status, log.tail(), context.log, is_checked)));
+            return Err(hinted(CommandError::ended(status, log.last_lines(), context.log, is_checked)));
         }
         if let Some(path) = before.first_difference(&stamps()?) {
             return Err(hinted(CommandError::Changed { path: path.to_owned() }));

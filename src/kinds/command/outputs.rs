@@ -84,11 +84,8 @@ fn take_file(name: &str, metadata: &Metadata, work: &Path, out: &Path) -> Result
         fsx::create_dir_all(to.parent().expect("a name in a folder has one above"))?;
     }
     // Bytes that have another name too could be changed there later.
-    if metadata.nlink() > 1 {
-        fsx::copy(&from, &to)?
-    } else {
-        fsx::rename(&from, &to)?
-    }
+    let is_shared = metadata.nlink() > 1;
+    (if is_shared { fsx::copy(&from, &to) } else { fsx::rename(&from, &to) })?;
     Ok(())
 }
 

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io::{PipeReader, PipeWriter, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
@@ -23,6 +26,8 @@ use crate::stage::{ParameterError, StageError};
 const ASK: Duration = Duration::from_millis(50);
 /// How long a program may take to tidy up after SIGTERM.
 const GRACE: Duration = Duration::from_millis(500);
+/// How many bytes to take from the pipe at a time: it holds four times as many.
+const CHUNK: usize = 1 << 14;
 
 /// What to run.
 #[derive(Serialize, Deserialize, Debug)]
@@ -79,15 +84,22 @@ impl fmt::Display for Run {
     }
 }
 
-/// Prepares a program: in this folder, with this environment and no other, its own process group, its output in the log.
+/// What a program prints.
+pub(super) struct Printed {
+    reader: PipeReader,
+    /// Open on this side too, or the program's end would be two events: its descriptors are closed, it is gone. To be woken by the
+    /// first takes the processor from it before the second: on a busy machine, for some milliseconds.
+    _writer: PipeWriter,
+}
+
+/// Prepares a program: in this folder, with this environment and no other, its own process group; and what it will print.
 ///
 /// The path is absolute and nothing happens between fork and exec, so that the standard library takes `posix_spawn`.
 pub(super) fn prepare(
     run: &Run,
     environment: &BTreeMap<String, OsString>,
     work: &Path,
-    log: &Log,
-) -> Result<Command, StageError> {
+) -> Result<(Command, Printed), StageError> {
     let mut command = match run {
         Run::Shell(text) => {
             let mut command = Command::new("/bin/sh");
@@ -105,8 +117,11 @@ pub(super) fn prepare(
         }
     };
     command.env_clear().envs(environment).current_dir(work).process_group(0);
-    command.stdin(Stdio::null()).stdout(log.to_program()?).stderr(log.to_program()?);
-    Ok(command)
+    // One pipe, so that the lines stay in the order in which they were printed. Not the log itself: a script that writes to
+    // '/dev/stderr' would empty it.
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer.try_clone()?);
+    Ok((command, Printed { reader, _writer: writer }))
 }
 
 /// Where a program is: a path is relative to the working folder, a word is looked for in PATH.
@@ -122,9 +137,14 @@ fn find(program: &str, path: &OsStr, work: &Path) -> Option<PathBuf> {
 }
 
 /// Waits for a program's end, or brings it about when the work should end: SIGTERM to its process group, half a second, SIGKILL.
-/// What it left running in that group ends with it.
-pub(super) fn wait(mut child: Child, cancel: Cancel<'_>) -> Result<ExitStatus, StageError> {
-    let watch = Watch::new(Pid::from_child(&child));
+/// What it left running in that group ends with it. What it prints goes into the log meanwhile.
+pub(super) fn wait(
+    mut child: Child,
+    printed: Printed,
+    log: &mut Log,
+    cancel: Cancel<'_>,
+) -> Result<ExitStatus, StageError> {
+    let mut watch = Watch::new(Pid::from_child(&child), printed, log);
     let mut has_ended = false;
     while !has_ended && !cancel.is_set() {
         has_ended = watch.has_ended_within(ASK);
@@ -137,42 +157,59 @@ pub(super) fn wait(mut child: Child, cancel: Cancel<'_>) -> Result<ExitStatus, S
     // The group's number cannot be another's yet: its first process, though ended, has not been waited for.
     watch.signal(Signal::KILL);
     let status = child.wait().map_err(|e| FileError::new("wait for", Path::new("the command"), e))?;
+    watch.drain();
     if has_ended { Ok(status) } else { Err(StageError::Cancelled) }
 }
 
-/// Sees the end of a process without taking its status.
-struct Watch {
+/// Hears what a process prints, and sees its end without taking its status.
+struct Watch<'a> {
     pid: Pid,
-    #[cfg(target_os = "linux")]
-    descriptor: Option<std::os::fd::OwnedFd>,
+    /// Ready when the process has ended; where the kernel offers that.
+    end: Option<OwnedFd>,
+    printed: Printed,
+    log: &'a mut Log,
 }
 
-impl Watch {
-    fn new(pid: Pid) -> Self {
-        Self {
-            pid,
-            #[cfg(target_os = "linux")]
-            descriptor: rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok(),
-        }
+impl<'a> Watch<'a> {
+    fn new(pid: Pid, printed: Printed, log: &'a mut Log) -> Self {
+        #[cfg(target_os = "linux")]
+        let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
+        #[cfg(not(target_os = "linux"))]
+        let end = None;
+        Self { pid, end, printed, log }
     }
 
-    fn has_ended_within(&self, patience: Duration) -> bool {
-        self.pause(patience);
+    fn has_ended_within(&mut self, patience: Duration) -> bool {
+        let patience = if self.end.is_some() { patience } else { patience.min(Duration::from_millis(20)) };
+        if self.is_printed_within(patience) {
+            self.take_printed();
+        }
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
     }
 
-    /// Sleeps until the end where the kernel can say when that is; else a little.
-    fn pause(&self, patience: Duration) {
-        #[cfg(target_os = "linux")]
-        if let Some(descriptor) = &self.descriptor {
-            use rustix::event::{PollFd, PollFlags, Timespec, poll};
-            let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-            // A signal may wake it early: the caller asks again.
-            let _ = poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&patience));
-            return;
+    /// Sleeps until the process prints or ends; returns whether there is something to take.
+    fn is_printed_within(&self, patience: Duration) -> bool {
+        let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+        let mut sources = vec![PollFd::new(&self.printed.reader, PollFlags::IN)];
+        sources.extend(self.end.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
+        // A signal may wake it early: the caller asks again.
+        poll(&mut sources, Some(&patience)).is_ok() && !sources[0].revents().is_empty()
+    }
+
+    fn take_printed(&mut self) {
+        let mut bytes = [0; CHUNK];
+        if let Ok(count) = self.printed.reader.read(&mut bytes) {
+            self.log.add(&bytes[..count]);
         }
-        std::thread::sleep(patience.min(Duration::from_millis(20)));
+    }
+
+    /// Takes what is still in the pipe; no more, for a process that left the group may print for ever.
+    fn drain(&mut self) {
+        let mut turns = 0..16;
+        while turns.next().is_some() && self.is_printed_within(Duration::ZERO) {
+            self.take_printed();
+        }
     }
 
     fn signal(&self, signal: Signal) {

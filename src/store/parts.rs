@@ -1,6 +1,6 @@
 //! Parts on disk: a folder per key, a file per part, named by its digest, which is also how a torn or damaged one is known.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::digest::Digest;
 use crate::base::fsx::{self, FileError};
@@ -51,8 +51,9 @@ impl Parts for PartStore {
     }
 
     fn add(&self, key: Digest, bytes: &[u8]) -> Result<(), FileError> {
-        let path = self.folder(key).join(Digest::of(bytes).to_string());
-        if fsx::size(&path) == Some(bytes.len() as u64) {
+        let digest = Digest::of(bytes);
+        let path = self.folder(key).join(digest.to_string());
+        if is_whole(&path, digest) {
             return Ok(());
         }
         fsx::write_atomic(&path, bytes)
@@ -61,6 +62,21 @@ impl Parts for PartStore {
     fn remove(&self, key: Digest) -> Result<(), FileError> {
         fsx::remove_dir_all(&self.folder(key))
     }
+
+    /// The file is a second name of the part's bytes, so what is committed takes no more room than its part.
+    fn place(&self, key: Digest, path: &Path) -> Result<bool, FileError> {
+        for name in self.names(key)? {
+            let part = self.folder(key).join(&name);
+            if Digest::parse(&name).is_some_and(|digest| is_whole(&part, digest)) {
+                return fsx::link_or_copy(&part, path).map(|()| true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_whole(path: &Path, digest: Digest) -> bool {
+    fsx::size(path).is_some() && Digest::of_file(path).is_ok_and(|(found, _)| found == digest)
 }
 
 #[cfg(test)]
@@ -82,7 +98,28 @@ mod tests {
         assert!(parts.has(key) && !parts.has(other));
         fsx::write_atomic(&parts.folder(key).join(Digest::of(b"two").to_string()), b"tw").unwrap();
         assert_eq!(parts.read(key).unwrap(), [b"one".to_vec()]);
+        fsx::write_atomic(&parts.folder(key).join(Digest::of(b"two").to_string()), b"owt").unwrap();
+        parts.add(key, b"two").unwrap();
+        assert_eq!(parts.read(key).unwrap().len(), 2, "adding repairs a damaged part");
         parts.remove(key).unwrap();
         assert!(!parts.has(key));
+    }
+
+    #[test]
+    fn a_placed_part_outlives_its_place_and_the_other_way_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = PartStore::new(folder.path().join("parts"));
+        let (key, file) = (Digest::of(b"key"), folder.path().join("file"));
+        assert!(!parts.place(key, &file).unwrap());
+        parts.add(key, b"bytes").unwrap();
+        assert!(parts.place(key, &file).unwrap());
+        fsx::seal(&file).unwrap();
+        fsx::remove_file(&file).unwrap();
+        assert!(parts.place(key, &file).unwrap());
+        parts.remove(key).unwrap();
+        assert_eq!(fsx::read(&file).unwrap(), b"bytes");
+        parts.add(key, b"bytes").unwrap();
+        fsx::write_atomic(&parts.folder(key).join(Digest::of(b"bytes").to_string()), b"other").unwrap();
+        assert!(!parts.place(key, &folder.path().join("another")).unwrap(), "a damaged part is not there");
     }
 }

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use crate::base::canonical;
 use crate::base::digest::{Digest, Fields};
@@ -89,9 +90,9 @@ impl<'a> Chain<'a> {
         self.parts.remove(self.key("latest", epoch))
     }
 
-    /// The file of a checkpoint.
-    pub(super) fn checkpoint(&self, epoch: u32) -> Result<Option<Vec<u8>>, FileError> {
-        Ok(self.parts.read(self.key("checkpoint", epoch))?.pop())
+    /// Makes the file of a checkpoint, if it is stored.
+    pub(super) fn place_checkpoint(&self, epoch: u32, path: &Path) -> Result<bool, FileError> {
+        self.parts.place(self.key("checkpoint", epoch), path)
     }
 
     /// Stores the file of a checkpoint.

@@ -37,25 +37,28 @@ impl<'a> Walk<'a> {
             fsx::remove_file(&self.context.out.join(name))?;
         }
         for epoch in saved {
-            let bytes = self.checkpoint(*epoch)?;
-            fsx::write_atomic(&self.context.out.join(run::checkpoint_name(*epoch)), &bytes)?;
+            self.context.check_cancelled()?;
+            self.write_checkpoint(*epoch)?;
         }
         let out = self.context.out;
         Ok(run::write_training(out, self.reach(self.epochs)?.rows())?)
     }
 
-    /// The file of a checkpoint; epochs are asked for in ascending order.
-    fn checkpoint(&mut self, epoch: u32) -> Result<Vec<u8>, StageError> {
-        self.context.check_cancelled()?;
+    /// Epochs are asked for in ascending order.
+    fn write_checkpoint(&mut self, epoch: u32) -> Result<(), StageError> {
+        let out = self.context.out;
         if epoch == 0 {
-            return Ok(run::checkpoint_to_bytes(&self.network.init(self.settings.seed)));
+            return Ok(run::write_checkpoint(out, 0, &self.network.init(self.settings.seed))?);
         }
-        if let Some(bytes) = self.chain.checkpoint(epoch)? {
-            return Ok(bytes);
+        let path = out.join(run::checkpoint_name(epoch));
+        if !self.chain.place_checkpoint(epoch, &path)? {
+            let bytes = run::checkpoint_to_bytes(&self.reach(epoch)?.params());
+            self.chain.add_checkpoint(epoch, &bytes)?;
+            if !self.chain.place_checkpoint(epoch, &path)? {
+                fsx::write_atomic(&path, &bytes)?;
+            }
         }
-        let bytes = run::checkpoint_to_bytes(&self.reach(epoch)?.params());
-        self.chain.add_checkpoint(epoch, &bytes)?;
-        Ok(bytes)
+        Ok(())
     }
 
     /// Goes on to an epoch: from the latest stored state on the way if there is one, else from where it is.

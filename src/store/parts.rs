@@ -6,6 +6,9 @@ use crate::base::digest::Digest;
 use crate::base::fsx::{self, FileError};
 use crate::stage::parts::Parts;
 
+/// How often to try to write into a folder that others remove.
+const ATTEMPTS: u32 = 10;
+
 /// Parts under a folder.
 #[derive(Debug, Clone)]
 pub struct PartStore {
@@ -56,11 +59,21 @@ impl Parts for PartStore {
         if is_whole(&path, digest) {
             return Ok(());
         }
+        // Whoever removes parts removes the folder with them, perhaps just before the new file is in it.
+        for _ in 1..ATTEMPTS {
+            match fsx::write_atomic(&path, bytes) {
+                Err(error) if error.is_not_found() => {}
+                result => return result,
+            }
+        }
         fsx::write_atomic(&path, bytes)
     }
 
     fn remove(&self, key: Digest) -> Result<(), FileError> {
-        fsx::remove_dir_all(&self.folder(key))
+        for name in self.names(key)? {
+            fsx::remove_file(&self.folder(key).join(name))?;
+        }
+        fsx::remove_empty_dir(&self.folder(key))
     }
 
     /// The file is a second name of the part's bytes, so what is committed takes no more room than its part.
@@ -102,6 +115,26 @@ mod tests {
         parts.add(key, b"two").unwrap();
         assert_eq!(parts.read(key).unwrap().len(), 2, "adding repairs a damaged part");
         parts.remove(key).unwrap();
+        assert!(!parts.has(key));
+    }
+
+    /// As two trainings do that share their states: each removes what the other is adding.
+    #[test]
+    fn adding_and_removing_at_once_fails_neither() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = PartStore::new(folder.path().to_owned());
+        let key = Digest::of(b"key");
+        std::thread::scope(|scope| {
+            for bytes in [b"one", b"two"] {
+                let parts = &parts;
+                scope.spawn(move || {
+                    for _ in 0..300 {
+                        parts.add(key, bytes).unwrap();
+                        parts.remove(key).unwrap();
+                    }
+                });
+            }
+        });
         assert!(!parts.has(key));
     }
 

@@ -10,7 +10,7 @@ use crate::nn::run;
 use crate::nn::train::{Progress, Settings, TrainError, Trainer};
 use crate::stage::{Context, StageError};
 
-/// Multiplications between two reports within an epoch: a fraction of a second.
+/// Multiplications between two reports, beside that at the end of each epoch: a fraction of a second.
 const REPORT: usize = 1 << 31;
 /// In the scratch folder: says that an interrupted training can be continued.
 const MARK: &str = "stored";
@@ -80,8 +80,11 @@ impl<'a> Walk<'a> {
     /// Trains for an epoch. Its state is stored before the one that it follows from may go.
     fn step(&self, trainer: &mut Trainer) -> Result<(), StageError> {
         let before = trainer.epoch();
+        let interval = (REPORT / (trainer.params().count() * self.settings.batch)).max(1);
         let mut tick = |progress: Progress| {
-            self.report(before, &progress);
+            if progress.batches.is_multiple_of(interval) || progress.batches == progress.of {
+                self.report(before, &progress);
+            }
             self.context.check_cancelled().is_ok()
         };
         trainer.train_epoch(&self.train, &self.test, &mut tick).map_err(stage_error)?;
@@ -98,18 +101,12 @@ impl<'a> Walk<'a> {
         fsx::write_atomic(&path, b"The states of this training are among the store's parts.\n")
     }
 
-    /// Reports now and then, and at the end of the epoch.
     fn report(&self, before: u32, progress: &Progress) {
-        let numbers: usize =
-            self.network.tensors().map(|(_, spec)| spec.shape.iter().product::<usize>()).sum();
-        let interval = (REPORT / (numbers * self.settings.batch)).max(1);
-        if progress.batches.is_multiple_of(interval) || progress.batches == progress.of {
-            let (loss, error) = (progress.score.mean_loss(), progress.score.error());
-            let note = format!("epoch {}/{}  loss {loss:.4}  error {error:.4}", before + 1, self.epochs);
-            let of = progress.of as u64;
-            let done = u64::from(before) * of + progress.batches as u64;
-            self.context.progress(done, u64::from(self.epochs) * of, "batches", note);
-        }
+        let (loss, error) = (progress.score.mean_loss(), progress.score.error());
+        let note = format!("epoch {}/{}  loss {loss:.4}  error {error:.4}", before + 1, self.epochs);
+        let of = progress.of as u64;
+        let done = u64::from(before) * of + progress.batches as u64;
+        self.context.progress(done, u64::from(self.epochs) * of, "batches", note);
     }
 }
 

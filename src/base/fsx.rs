@@ -92,6 +92,14 @@ pub fn remove_dir_all(path: &Path) -> Result<()> {
     ignore_missing(fs::remove_dir_all(path)).map_err(|e| FileError::new("remove the folder", path, e))
 }
 
+/// Removes a folder if nothing is in it; one that is not there, or not empty, stays as it is.
+pub fn remove_empty_dir(path: &Path) -> Result<()> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => ignore_missing(other).map_err(|e| FileError::new("remove the folder", path, e)),
+    }
+}
+
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

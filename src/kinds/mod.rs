@@ -10,6 +10,8 @@ pub mod evaluate;
 pub mod figure;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod incremental;
 pub mod parameters;
 pub mod reset;
 #[cfg(test)]

@@ -59,6 +59,13 @@ impl Optimizer {
         sgd.lr
     }
 
+    /// The same with another learning rate.
+    #[must_use]
+    pub fn with_lr(&self, lr: f64) -> Self {
+        let Self::Sgd(sgd) = self;
+        Self::Sgd(Sgd { lr, ..sgd.clone() })
+    }
+
     /// What to do with each gradient, at a learning rate that the schedule says.
     pub fn update(&self, lr: f64) -> Update {
         let Self::Sgd(sgd) = self;

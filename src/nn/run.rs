@@ -157,9 +157,14 @@ pub fn checkpoint_name(epoch: u32) -> String {
     format!("checkpoint-{epoch:04}.safetensors")
 }
 
+/// The bytes of a checkpoint's file.
+pub fn checkpoint_to_bytes(params: &Params) -> Vec<u8> {
+    tensors::to_bytes(params, tensors::FORMAT)
+}
+
 /// Writes the parameters θ^τ.
 pub fn write_checkpoint(folder: &Path, epoch: u32, params: &Params) -> Result<(), FileError> {
-    fsx::write_atomic(&folder.join(checkpoint_name(epoch)), &tensors::to_bytes(params, tensors::FORMAT))
+    fsx::write_atomic(&folder.join(checkpoint_name(epoch)), &checkpoint_to_bytes(params))
 }
 
 /// Writes the description.

@@ -11,6 +11,8 @@ use crate::nn::params::{Parameter, Params};
 use crate::nn::run::{self, TrainingRow};
 use crate::nn::tensors;
 
+/// Version of the format.
+pub const VERSION: u32 = 1;
 /// Key of the metadata.
 const PROGRESS: &str = "progress";
 /// Prefix of the momentum buffers' names.

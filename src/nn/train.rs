@@ -5,6 +5,7 @@
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
+use serde::Serialize;
 
 use crate::base::rng;
 use crate::nn::evaluate;
@@ -29,6 +30,25 @@ pub struct Settings {
     pub optimizer: Optimizer,
     /// How the learning rate changes.
     pub schedule: Option<Schedule>,
+}
+
+/// What acts in one epoch, beside the examples, the seed and the state before it: equal for two trainings, it takes both from
+/// one state to the same next one.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Acting {
+    /// Examples per step.
+    batch: usize,
+    /// How gradients become steps, with the learning rate of the epoch.
+    optimizer: Optimizer,
+}
+
+impl Settings {
+    /// What acts in an epoch; the first is 1.
+    pub fn acting(&self, epoch: u32) -> Acting {
+        let lr = self.optimizer.lr();
+        let lr = self.schedule.as_ref().map_or(lr, |schedule| schedule.lr(lr, epoch));
+        Acting { batch: self.batch, optimizer: self.optimizer.with_lr(lr) }
+    }
 }
 
 /// Why an epoch did not end.
@@ -138,11 +158,10 @@ impl<'a> Trainer<'a> {
         let epoch = self.epoch + 1;
         let order =
             rng::stream(self.settings.seed, &["shuffle", &epoch.to_string()]).permutation(train.labels.len());
-        let Settings { batch, optimizer, schedule, .. } = self.settings;
-        let lr = schedule.as_ref().map_or(optimizer.lr(), |schedule| schedule.lr(optimizer.lr(), epoch));
-        let update = optimizer.update(lr);
-        let mut progress = Progress { batches: 0, of: order.len().div_ceil(*batch), score: Score::default() };
-        for indices in order.chunks(*batch) {
+        let Acting { batch, optimizer } = self.settings.acting(epoch);
+        let update = optimizer.update(optimizer.lr());
+        let mut progress = Progress { batches: 0, of: order.len().div_ceil(batch), score: Score::default() };
+        for indices in order.chunks(batch) {
             self.load(train, indices);
             let score = self.learner.step(
                 &self.input[..indices.len() * self.network.features()],

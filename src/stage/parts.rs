@@ -3,10 +3,11 @@
 //! A part has a key of its own, so that another execution which comes by the same place takes it instead of working. Parts only
 //! save work: an output must not depend on which of them are there.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use crate::base::digest::Digest;
-use crate::base::fsx::FileError;
+use crate::base::fsx::{self, FileError};
 
 /// Where parts are kept. What is read was written whole: a torn or damaged part is not there.
 pub trait Parts: Sync {
@@ -18,6 +19,13 @@ pub trait Parts: Sync {
     fn add(&self, key: Digest, bytes: &[u8]) -> Result<(), FileError>;
     /// Removes all that was added under a key.
     fn remove(&self, key: Digest) -> Result<(), FileError>;
+
+    /// Makes a file of the bytes that were added under a key, or says that there are none. The path is free; the file may share
+    /// its bytes with the part, so it may be sealed, moved and removed, but not written to.
+    fn place(&self, key: Digest, path: &Path) -> Result<bool, FileError> {
+        let part = self.read(key)?.pop();
+        part.map(|bytes| fsx::write_atomic(path, &bytes)).transpose().map(|placed| placed.is_some())
+    }
 }
 
 /// Parts in memory: for a stage that is run by hand.

@@ -1,10 +1,13 @@
 //! Parts on disk: a folder per key, a file per part, named by its digest, which is also how a torn or damaged one is known.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::digest::Digest;
 use crate::base::fsx::{self, FileError};
 use crate::stage::parts::Parts;
+
+/// How often to try to write into a folder that others remove.
+const ATTEMPTS: u32 = 10;
 
 /// Parts under a folder.
 #[derive(Debug, Clone)]
@@ -51,16 +54,42 @@ impl Parts for PartStore {
     }
 
     fn add(&self, key: Digest, bytes: &[u8]) -> Result<(), FileError> {
-        let path = self.folder(key).join(Digest::of(bytes).to_string());
-        if fsx::size(&path) == Some(bytes.len() as u64) {
+        let digest = Digest::of(bytes);
+        let path = self.folder(key).join(digest.to_string());
+        if is_whole(&path, digest) {
             return Ok(());
+        }
+        // Whoever removes parts removes the folder with them, perhaps just before the new file is in it.
+        for _ in 1..ATTEMPTS {
+            match fsx::write_atomic(&path, bytes) {
+                Err(error) if error.is_not_found() => {}
+                result => return result,
+            }
         }
         fsx::write_atomic(&path, bytes)
     }
 
     fn remove(&self, key: Digest) -> Result<(), FileError> {
-        fsx::remove_dir_all(&self.folder(key))
+        for name in self.names(key)? {
+            fsx::remove_file(&self.folder(key).join(name))?;
+        }
+        fsx::remove_empty_dir(&self.folder(key))
     }
+
+    /// The file is a second name of the part's bytes, so what is committed takes no more room than its part.
+    fn place(&self, key: Digest, path: &Path) -> Result<bool, FileError> {
+        for name in self.names(key)? {
+            let part = self.folder(key).join(&name);
+            if Digest::parse(&name).is_some_and(|digest| is_whole(&part, digest)) {
+                return fsx::link_or_copy(&part, path).map(|()| true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_whole(path: &Path, digest: Digest) -> bool {
+    fsx::size(path).is_some() && Digest::of_file(path).is_ok_and(|(found, _)| found == digest)
 }
 
 #[cfg(test)]
@@ -82,7 +111,47 @@ mod tests {
         assert!(parts.has(key) && !parts.has(other));
         fsx::write_atomic(&parts.folder(key).join(Digest::of(b"two").to_string()), b"tw").unwrap();
         assert_eq!(parts.read(key).unwrap(), [b"one".to_vec()]);
+        fsx::write_atomic(&parts.folder(key).join(Digest::of(b"two").to_string()), b"owt").unwrap();
+        parts.add(key, b"two").unwrap();
+        assert_eq!(parts.read(key).unwrap().len(), 2, "adding repairs a damaged part");
         parts.remove(key).unwrap();
         assert!(!parts.has(key));
+    }
+
+    /// As two trainings do that share their states: each removes what the other is adding.
+    #[test]
+    fn adding_and_removing_at_once_fails_neither() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = PartStore::new(folder.path().to_owned());
+        let key = Digest::of(b"key");
+        std::thread::scope(|scope| {
+            for bytes in [b"one", b"two"] {
+                let parts = &parts;
+                scope.spawn(move || {
+                    for _ in 0..300 {
+                        parts.add(key, bytes).unwrap();
+                        parts.remove(key).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(!parts.has(key));
+    }
+
+    #[test]
+    fn a_placed_part_outlives_its_place_and_the_other_way_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = PartStore::new(folder.path().join("parts"));
+        let (key, file) = (Digest::of(b"key"), folder.path().join("file"));
+        assert!(!parts.place(key, &file).unwrap());
+        parts.add(key, b"bytes").unwrap();
+        assert!(parts.place(key, &file).unwrap());
+        fsx::remove_file(&file).unwrap();
+        assert!(parts.place(key, &file).unwrap());
+        parts.remove(key).unwrap();
+        assert_eq!(fsx::read(&file).unwrap(), b"bytes");
+        parts.add(key, b"bytes").unwrap();
+        fsx::write_atomic(&parts.folder(key).join(Digest::of(b"bytes").to_string()), b"other").unwrap();
+        assert!(!parts.place(key, &folder.path().join("another")).unwrap(), "a damaged part is not there");
     }
 }

@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod determinism;
 mod errors;
+mod incremental;
 mod numerics;
 mod paper;
 mod reading;

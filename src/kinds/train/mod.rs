@@ -1,28 +1,34 @@
 //! `train`: a network from its initialisation to its last epoch, with checkpoints.
+//!
+//! This file is what is asked for; [`chain`] says which states there are on the way and which of them stay in the store, [`walk`]
+//! goes from the ones that are there to those that are asked for.
+
+mod chain;
+mod walk;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::fsx::{self, FileError};
+use crate::base::canonical;
+use crate::base::digest::{Digest, Fields};
+use crate::base::fsx;
 use crate::data::catalogue::Dataset;
 use crate::data::{self, Examples, Split, examples};
+use crate::kinds::train::chain::Chain;
+use crate::kinds::train::walk::Walk;
 use crate::kinds::{DATASET, RUN, parameters};
 use crate::nn::examples::Labelled;
+use crate::nn::kernels;
 use crate::nn::network::Network;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::problem::Problem;
 use crate::nn::run::{self, Description};
 use crate::nn::schedule::Schedule;
-use crate::nn::state::State;
-use crate::nn::train::{Progress, Settings, TrainError, Trainer};
+use crate::nn::state;
+use crate::nn::train::Settings;
 use crate::nn::zoo::Arch;
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
-
-/// What an interrupted training continues from, in its scratch folder.
-const STATE: &str = "state";
-/// Multiplications between two reports: a fraction of a second.
-const REPORT: usize = 1 << 31;
 
 /// Parameters of `train`.
 #[derive(Serialize, Deserialize)]
@@ -101,12 +107,13 @@ impl Stage for Train {
     }
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
-        let files = &inputs.one("data").files;
+        let artifact = inputs.one("data");
+        let files = &artifact.files;
         let dataset: Dataset = serde_json::from_slice(&fsx::read(files.path(examples::DESCRIPTION)?)?)?;
         let (train, test) = (data::load(files, Split::Train)?, data::load(files, Split::Test)?);
         let network = self.model.network(dataset.shape, dataset.classes);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads).build()?;
-        pool.install(|| self.train(&network, &train, &test, context))?;
+        pool.install(|| self.train(&network, artifact.digest(), [&train, &test], context))?;
         let description = Description {
             version: run::VERSION,
             arch: self.model.clone(),
@@ -115,27 +122,34 @@ impl Stage for Train {
             classes: dataset.classes,
             dataset: dataset.name,
             epochs: self.epochs,
-            checkpoints: self.saved(self.epochs),
+            checkpoints: self.saved().into_iter().collect(),
         };
         Ok(run::write_description(context.out, &description)?)
     }
 }
 
 impl Train {
-    /// The epochs up to this one after which parameters are saved.
-    fn saved(&self, epoch: u32) -> Vec<u32> {
-        let is_saved = |epoch: &u32| match &self.checkpoints {
-            Checkpoints::Word(All::All) => true,
-            Checkpoints::Epochs(epochs) => [0, self.epochs].contains(epoch) || epochs.contains(epoch),
-        };
-        (0..=epoch).filter(is_saved).collect()
+    /// The epochs after which parameters are saved.
+    fn saved(&self) -> BTreeSet<u32> {
+        match &self.checkpoints {
+            Checkpoints::Word(All::All) => (0..=self.epochs).collect(),
+            Checkpoints::Epochs(epochs) => epochs.iter().copied().chain([0, self.epochs]).collect(),
+        }
+    }
+
+    /// The epochs that are asked for one by one.
+    fn listed(&self) -> BTreeSet<u32> {
+        match &self.checkpoints {
+            Checkpoints::Word(All::All) => BTreeSet::new(),
+            Checkpoints::Epochs(epochs) => epochs.clone(),
+        }
     }
 
     fn train(
         &self,
         network: &Network,
-        train: &Examples,
-        test: &Examples,
+        data: Digest,
+        [train, test]: [&Examples; 2],
         context: &Context,
     ) -> Result<(), StageError> {
         let settings = Settings {
@@ -144,83 +158,43 @@ impl Train {
             optimizer: self.optimizer.clone(),
             schedule: self.schedule.clone(),
         };
-        let fill = |indices: &[u32], rows: &mut [f32]| train.fill(indices, rows);
-        let train = Labelled { labels: &train.labels, fill: &fill };
-        let fill = |indices: &[u32], rows: &mut [f32]| test.fill(indices, rows);
-        let test = Labelled { labels: &test.labels, fill: &fill };
-        let mut trainer = if let Some(state) = self.interrupted(network, context)? {
-            Trainer::resume(network, &settings, state)
-        } else {
-            let trainer = Trainer::new(network, &settings, &train, &test);
-            run::write_checkpoint(context.out, 0, &trainer.params())?;
-            trainer
+        let first = self.first_state(data);
+        let chain = Chain::new(context.parts, network, first, &settings, self.epochs, &self.listed());
+        let walk = Walk {
+            network,
+            settings: &settings,
+            train: Labelled { labels: &train.labels, fill: &|indices, rows| train.fill(indices, rows) },
+            test: Labelled { labels: &test.labels, fill: &|indices, rows| test.fill(indices, rows) },
+            chain: &chain,
+            context,
+            epochs: self.epochs,
+            trainer: None,
         };
-        let interval = (REPORT / (trainer.params().count() * self.batch)).max(1) as u64;
-        while trainer.epoch() < self.epochs {
-            let before = trainer.epoch();
-            let mut tick = |progress: Progress| {
-                self.report(before, &progress, interval, context);
-                context.check_cancelled().is_ok()
-            };
-            trainer.train_epoch(&train, &test, &mut tick).map_err(stage_error)?;
-            if self.saved(self.epochs).contains(&trainer.epoch()) {
-                run::write_checkpoint(context.out, trainer.epoch(), &trainer.params())?;
-            }
-            fsx::write_atomic(&context.scratch.join(STATE), &trainer.state().to_bytes())?;
-        }
-        Ok(run::write_training(context.out, trainer.rows())?)
+        walk.write(&self.saved())
     }
 
-    /// The state of an interrupted training, if it is whole and the checkpoints before it are there. Removes what else was
-    /// left in the output.
-    fn interrupted(&self, network: &Network, context: &Context) -> Result<Option<State>, FileError> {
-        let path = context.scratch.join(STATE);
-        let bytes = if fsx::size(&path).is_some() { fsx::read(&path)? } else { Vec::new() };
-        let state = State::from_bytes(network, &bytes).filter(|state| {
-            let mut names = self.saved(state.epoch).into_iter().map(run::checkpoint_name);
-            state.epoch <= self.epochs && names.all(|name| fsx::size(&context.out.join(name)).is_some())
-        });
-        let kept: BTreeSet<_> = state
-            .as_ref()
-            .map(|state| self.saved(state.epoch).into_iter().map(run::checkpoint_name).collect())
-            .unwrap_or_default();
-        for name in fsx::list(context.out)?.into_iter().filter(|name| !kept.contains(name)) {
-            fsx::remove_file(&context.out.join(name))?;
-        }
-        Ok(state)
-    }
-
-    fn report(&self, epochs: u32, progress: &Progress, interval: u64, context: &Context) {
-        let per_epoch = progress.of as u64;
-        let done = u64::from(epochs) * per_epoch + progress.batches as u64;
-        if done.is_multiple_of(interval) {
-            let (loss, error) = (progress.score.mean_loss(), progress.score.error());
-            let note = format!("epoch {}/{}  loss {loss:.4}  error {error:.4}", epochs + 1, self.epochs);
-            context.progress(done, u64::from(self.epochs) * per_epoch, "batches", note);
-        }
-    }
-}
-
-fn stage_error(error: TrainError) -> StageError {
-    match error.hint() {
-        _ if matches!(error, TrainError::Cancelled) => StageError::Cancelled,
-        Some(hint) => StageError::with_hint(error, hint),
-        None => error.into(),
+    /// Identity of the state before the first epoch.
+    fn first_state(&self, data: Digest) -> Digest {
+        let mut fields = Fields::new("layerwise training v1");
+        fields.add("version", &Self::VERSION.to_le_bytes());
+        fields.add("format", &state::VERSION.to_le_bytes());
+        fields.add("numerics", kernels::numerics_class().as_bytes());
+        let arch = serde_json::to_value(&self.model).expect("an architecture is plain data");
+        fields.add("arch", &canonical::bytes(&arch));
+        fields.add("seed", &self.seed.to_le_bytes());
+        fields.add("data", data.bytes());
+        fields.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use serde_json::{Value, json};
-    use tempfile::TempDir;
 
     use super::*;
     use crate::kinds::fixture::{Bench, complaint};
-    use crate::kinds::testing;
     use crate::nn::run::Run;
-    use crate::stage::{Artifact, Kind, ParseError};
+    use crate::stage::{Kind, ParseError};
 
     static KIND: Kind = Kind::of::<Train>();
 
@@ -231,37 +205,10 @@ mod tests {
         })
     }
 
-    /// Folders of one stage, which outlive an interruption.
-    struct Folders(TempDir);
-
-    impl Folders {
-        fn new() -> Self {
-            let folders = Self(tempfile::tempdir().unwrap());
-            for name in ["out", "scratch"] {
-                fsx::create_dir_all(&folders.path(name)).unwrap();
-            }
-            folders
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.0.path().join(name)
-        }
-
-        fn train(&self, epochs: u32, data: &Artifact, cancelled: bool) -> Result<Artifact, StageError> {
-            let inputs = Inputs([("data".to_owned(), vec![data.clone()])].into());
-            let stage = KIND.parse(&parameters(epochs)).unwrap();
-            testing::execute(&*stage, &inputs, (&self.path("out"), &self.path("scratch")), cancelled)
-        }
-    }
-
-    fn bytes(artifact: &Artifact) -> Vec<(String, Vec<u8>)> {
-        artifact.files.0.iter().map(|(name, path)| (name.clone(), fsx::read(path).unwrap())).collect()
-    }
-
     #[test]
     fn a_run_has_its_checkpoints_and_curves() {
-        let (bench, folders) = (Bench::new(), Folders::new());
-        let output = folders.train(3, &bench.dataset(), false).unwrap();
+        let bench = Bench::new();
+        let output = bench.stage("run", &KIND, &parameters(3), &[("data", &bench.dataset())]).unwrap();
         let run = Run::open(&output.files).unwrap();
         assert_eq!((run.description.epochs, run.description.dataset.as_str()), (3, "toy"));
         assert_eq!(run.description.checkpoints, [0, 1, 2, 3]);
@@ -272,44 +219,6 @@ mod tests {
         assert_eq!(lines.len(), 1 + 4 * 4);
         assert!(lines[1].starts_with("0,test,error,0."), "{}", lines[1]);
         assert!(lines[16].starts_with("3,train,loss,1."), "{}", lines[16]);
-    }
-
-    #[test]
-    fn a_continued_training_gives_the_bytes_of_an_uninterrupted_one() {
-        let bench = Bench::new();
-        let data = bench.dataset();
-        let whole = bytes(&Folders::new().train(4, &data, false).unwrap());
-
-        let folders = Folders::new();
-        folders.train(2, &data, false).unwrap(); // its state is that of the longer training after epoch 2
-        assert!(matches!(folders.train(4, &data, true), Err(StageError::Cancelled)));
-        let [mark, stray] = ["out/checkpoint-0001.safetensors", "out/.x.tmp"].map(|name| folders.path(name));
-        fsx::write_atomic(&mark, b"not written again").unwrap();
-        fsx::write_atomic(&stray, b"torn").unwrap();
-        let mut continued = bytes(&folders.train(4, &data, false).unwrap());
-        assert_eq!(continued[1].1, b"not written again");
-        continued[1] = whole[1].clone();
-        assert_eq!(continued, whole);
-    }
-
-    #[test]
-    fn a_torn_state_is_ignored_and_so_is_one_without_its_checkpoints() {
-        let bench = Bench::new();
-        let data = bench.dataset();
-        let whole = bytes(&Folders::new().train(2, &data, false).unwrap());
-        let folders = Folders::new();
-        for damaged in ["scratch/state", "out/checkpoint-0000.safetensors"] {
-            folders.train(2, &data, false).unwrap();
-            let path = folders.path(damaged);
-            let state = fsx::read(&path).unwrap();
-            fsx::remove_file(&path).unwrap();
-            if damaged.ends_with("state") {
-                fsx::write_atomic(&path, &state[..state.len() / 2]).unwrap();
-            }
-            let mark = folders.path("out/checkpoint-0001.safetensors");
-            fsx::write_atomic(&mark, b"written again").unwrap();
-            assert_eq!(bytes(&folders.train(2, &data, false).unwrap()), whole, "{damaged}");
-        }
     }
 
     #[test]

@@ -1,0 +1,119 @@
+//! Walks a chain of states: takes from the store what is there, and trains what is not.
+
+use std::collections::BTreeSet;
+
+use crate::base::fsx::{self, FileError};
+use crate::kinds::train::chain::Chain;
+use crate::nn::examples::Labelled;
+use crate::nn::network::Network;
+use crate::nn::run;
+use crate::nn::train::{Progress, Settings, TrainError, Trainer};
+use crate::stage::{Context, StageError};
+
+/// Multiplications between two reports, beside that at the end of each epoch: a fraction of a second.
+const REPORT: usize = 1 << 31;
+/// In the scratch folder: says that an interrupted training can be continued.
+const MARK: &str = "stored";
+
+/// A training on its way.
+pub(super) struct Walk<'a> {
+    pub(super) network: &'a Network,
+    pub(super) settings: &'a Settings,
+    pub(super) train: Labelled<'a>,
+    pub(super) test: Labelled<'a>,
+    pub(super) chain: &'a Chain<'a>,
+    pub(super) context: &'a Context<'a>,
+    /// How many epochs there are.
+    pub(super) epochs: u32,
+    /// Where it is; nowhere before it has to train.
+    pub(super) trainer: Option<Trainer<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    /// Writes the checkpoints of these epochs, and the learning curves. What an interrupted attempt left in the output does not
+    /// count: its parts do.
+    pub(super) fn write(mut self, saved: &BTreeSet<u32>) -> Result<(), StageError> {
+        for name in fsx::list(self.context.out)? {
+            fsx::remove_file(&self.context.out.join(name))?;
+        }
+        for epoch in saved {
+            self.context.check_cancelled()?;
+            self.write_checkpoint(*epoch)?;
+        }
+        let out = self.context.out;
+        Ok(run::write_training(out, self.reach(self.epochs)?.rows())?)
+    }
+
+    /// Epochs are asked for in ascending order.
+    fn write_checkpoint(&mut self, epoch: u32) -> Result<(), StageError> {
+        let out = self.context.out;
+        if epoch == 0 {
+            return Ok(run::write_checkpoint(out, 0, &self.network.init(self.settings.seed))?);
+        }
+        let path = out.join(run::checkpoint_name(epoch));
+        if !self.chain.place_checkpoint(epoch, &path)? {
+            let bytes = run::checkpoint_to_bytes(&self.reach(epoch)?.params());
+            self.chain.add_checkpoint(epoch, &bytes)?;
+            if !self.chain.place_checkpoint(epoch, &path)? {
+                fsx::write_atomic(&path, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on to an epoch: from the latest stored state on the way if there is one, else from where it is.
+    fn reach(&mut self, epoch: u32) -> Result<&Trainer<'a>, StageError> {
+        let here = self.trainer.as_ref().map_or(0, Trainer::epoch);
+        if let Some(state) = self.chain.latest(here + 1..=epoch)? {
+            self.chain.pass(here)?;
+            self.mark()?;
+            self.trainer = Some(Trainer::resume(self.network, self.settings, state));
+        }
+        let start = || Trainer::new(self.network, self.settings, &self.train, &self.test);
+        let mut trainer = self.trainer.take().unwrap_or_else(start);
+        while trainer.epoch() < epoch {
+            self.step(&mut trainer)?;
+        }
+        Ok(self.trainer.insert(trainer))
+    }
+
+    /// Trains for an epoch. Its state is stored before the one that it follows from may go.
+    fn step(&self, trainer: &mut Trainer) -> Result<(), StageError> {
+        let before = trainer.epoch();
+        let interval = (REPORT / (trainer.params().count() * self.settings.batch)).max(1);
+        let mut tick = |progress: Progress| {
+            if progress.batches.is_multiple_of(interval) || progress.batches == progress.of {
+                self.report(before, &progress);
+            }
+            self.context.check_cancelled().is_ok()
+        };
+        trainer.train_epoch(&self.train, &self.test, &mut tick).map_err(stage_error)?;
+        self.chain.add(&trainer.state())?;
+        self.chain.pass(before)?;
+        Ok(self.mark()?)
+    }
+
+    fn mark(&self) -> Result<(), FileError> {
+        let path = self.context.scratch.join(MARK);
+        if fsx::size(&path).is_some() {
+            return Ok(());
+        }
+        fsx::write_atomic(&path, b"The states of this training are among the store's parts.\n")
+    }
+
+    fn report(&self, before: u32, progress: &Progress) {
+        let (loss, error) = (progress.score.mean_loss(), progress.score.error());
+        let note = format!("epoch {}/{}  loss {loss:.4}  error {error:.4}", before + 1, self.epochs);
+        let of = progress.of as u64;
+        let done = u64::from(before) * of + progress.batches as u64;
+        self.context.progress(done, u64::from(self.epochs) * of, "batches", note);
+    }
+}
+
+fn stage_error(error: TrainError) -> StageError {
+    match error.hint() {
+        _ if matches!(error, TrainError::Cancelled) => StageError::Cancelled,
+        Some(hint) => StageError::with_hint(error, hint),
+        None => error.into(),
+    }
+}

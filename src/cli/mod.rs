@@ -4,11 +4,15 @@
 //! by the user.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
+mod check;
+mod completions;
 mod failure;
+mod init;
 mod plan;
 mod progress;
 mod project;
 mod run;
+mod schema;
 mod status;
 mod summary;
 
@@ -37,6 +41,16 @@ enum Command {
     Status(status::Status),
     /// Say what `run` would do
     Plan(plan::Plan),
+    /// Say all that is wrong with pipeline files, without running anything
+    Check(check::Check),
+    /// Write a commented pipeline to start from
+    Init(init::Init),
+    /// Write the JSON Schema of pipeline files, for editors
+    Schema(schema::Schema),
+    /// Write completions for a shell
+    Completions(completions::Completions),
+    /// Write the manual page
+    Man(completions::Man),
 }
 
 /// What every command on a pipeline takes.
@@ -63,6 +77,11 @@ pub fn main() -> ExitCode {
         Command::Run(command) => command.execute(),
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
+        Command::Check(command) => command.execute(),
+        Command::Init(command) => command.execute(),
+        Command::Schema(command) => command.execute(),
+        Command::Completions(command) => command.execute(),
+        Command::Man(command) => command.execute(),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::kinds;
 use crate::nn::kernels;
 
-use crate::pipeline::{self, Keyed};
+use crate::pipeline::{self, Keyed, Override, Surroundings};
 use crate::stage::Registry;
 use crate::store::Store;
 
@@ -27,21 +27,28 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn open(target: &Target) -> Result<Self, Failure> {
-        let path = &target.pipeline;
-        let text = fsx::read_to_string(path).map_err(|error| Failure::Input {
-            message: error.to_string(),
-            hint: "name a pipeline file, as in 'layerwise run pipelines/fig1.yaml'".to_owned(),
-        })?;
-        let name = path.to_string_lossy();
-        let registry = Registry(kinds::KINDS);
-        let root = root(path);
-        let digest = |path: &str| Digest::of_file(&root.join(path)).map(|(digest, _)| digest);
-        let numerics = kernels::numerics_class();
-        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &numerics, &digest)?;
+        let keyed = load(&target.pipeline, &target.overrides)?;
+        let root = root(&target.pipeline);
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let store = Store::open(&results.join("store"))?;
         Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })
     }
+}
+
+/// Reads a pipeline; touches no store.
+pub(super) fn load(path: &Path, overrides: &[Override]) -> Result<Keyed, Failure> {
+    let text = fsx::read_to_string(path).map_err(|error| Failure::Input {
+        message: error.to_string(),
+        hint: "name a pipeline file, as in 'layerwise run pipelines/fig1.yaml'".to_owned(),
+    })?;
+    let root = root(path);
+    let surroundings = Surroundings {
+        registry: Registry(kinds::KINDS),
+        numerics: &kernels::numerics_class(),
+        digest: &|path| Digest::of_file(&root.join(path)).map(|(digest, _)| digest),
+        read: &fsx::read_to_string,
+    };
+    Ok(pipeline::load(&path.to_string_lossy(), &text, overrides, &surroundings)?)
 }
 
 /// The nearest folder above the pipeline file that holds `datasets/`; the current one if none does.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::suggest;
 use crate::pipeline::Keyed;
+use crate::pipeline::target::{self, TargetError};
 use crate::store::{Output, Record, Store, StoreError};
 
 /// What is to be done about a node.
@@ -51,16 +51,9 @@ pub struct Plan {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A target names no stage.
-    #[error("there is no stage '{name}' in pipeline '{pipeline}'")]
-    NoSuchStage {
-        /// The target.
-        name: String,
-        /// The pipeline.
-        pipeline: String,
-        /// What to do.
-        hint: String,
-    },
+    /// A target means no node.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,23 +98,7 @@ fn status(key: crate::stage::StageKey, store: &Store) -> Result<Status, StoreErr
 }
 
 fn wanted(keyed: &Keyed, targets: &[String]) -> Result<Vec<bool>, PlanError> {
-    let mut wanted = vec![targets.is_empty(); keyed.nodes.len()];
-    for target in targets {
-        let mut found = false;
-        for (place, node) in keyed.nodes.iter().enumerate() {
-            if node.node.stage.as_str() == target || node.node.to_string() == *target {
-                (wanted[place], found) = (true, true);
-            }
-        }
-        if !found {
-            let hint = suggest::hint(target, keyed.nodes.iter().map(|node| node.node.stage.as_str()));
-            return Err(PlanError::NoSuchStage {
-                name: target.clone(),
-                pipeline: keyed.pipeline.clone(),
-                hint,
-            });
-        }
-    }
+    let mut wanted = target::select(keyed, targets)?;
     for place in (0..keyed.nodes.len()).rev() {
         if wanted[place] {
             wanted[keyed.nodes[place].twin] = true;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
 use crate::data::{self, Examples, Split};
+use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{DATASET, PATCHES, PROBES, RUN, parameters};
 use crate::nn::metric::Metric;
 use crate::nn::probe::{ProbeError, Probes};
@@ -14,14 +16,16 @@ use crate::nn::run::Run;
 use crate::stage::{ArtifactType, Context, Inputs, Slot, Stage, StageError};
 
 /// Parameters of `evaluate`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
     /// On which examples.
     #[serde(deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<Split>")]
     split: BTreeSet<Split>,
     /// What to measure.
     #[serde(deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<Metric>")]
     metrics: BTreeSet<Metric>,
 }
 

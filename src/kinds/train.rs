@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx::{self, FileError};
@@ -25,7 +26,7 @@ const STATE: &str = "state";
 const REPORT: usize = 1 << 31;
 
 /// Parameters of `train`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
     /// Architecture.
@@ -46,14 +47,14 @@ pub struct Train {
     checkpoints: Checkpoints,
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected 'all' or a list of epochs")]
 enum Checkpoints {
     Word(All),
     Epochs(BTreeSet<u32>),
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum All {
     All,

@@ -1,6 +1,6 @@
 //! `$axis` and `${params.name}`: references, which stand only for whole scalars.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
@@ -28,6 +28,11 @@ pub fn reference(value: &Value) -> Option<Reference<'_>> {
         });
     }
     name::problem(rest).is_none().then_some(Reference::Axis(rest))
+}
+
+/// Whether a value is neither a mapping, nor a list, nor nothing.
+pub fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object() && !value.is_null()
 }
 
 /// Calls `visit` for every scalar below a value, with its path.
@@ -58,24 +63,16 @@ pub fn axes(value: &Value) -> BTreeSet<AxisName> {
     found
 }
 
-/// Puts values in the place of references; those that are not bound stay.
-pub fn substitute(
-    value: &Value,
-    axes: &BTreeMap<AxisName, Value>,
-    parameters: &BTreeMap<String, Value>,
-) -> Value {
+/// Puts values in the place of references; those that `bound` does not know stay.
+pub fn substitute<'a>(value: &Value, bound: &impl Fn(&Reference<'_>) -> Option<&'a Value>) -> Value {
     match value {
-        Value::Array(items) => items.iter().map(|item| substitute(item, axes, parameters)).collect(),
+        Value::Array(items) => items.iter().map(|item| substitute(item, bound)).collect(),
         Value::Object(members) => members
             .iter()
-            .map(|(name, member)| (name.clone(), substitute(member, axes, parameters)))
+            .map(|(name, member)| (name.clone(), substitute(member, bound)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
-        scalar => match reference(scalar) {
-            Some(Reference::Axis(name)) => axes.get(&AxisName::new(name)).unwrap_or(scalar).clone(),
-            Some(Reference::Parameter(name)) => parameters.get(name).unwrap_or(scalar).clone(),
-            Some(Reference::Malformed) | None => scalar.clone(),
-        },
+        scalar => reference(scalar).and_then(|reference| bound(&reference)).unwrap_or(scalar).clone(),
     }
 }
 

@@ -1,16 +1,20 @@
 //! The language on toy kinds: the join rule, and what moves a key and what does not.
 
+use std::path::Path;
+
 use proptest::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::base::fsx::FileError;
 use crate::stage::{ArtifactType, Context, Inputs, Kind, Slot, Stage, StageError};
 
 const THING: ArtifactType = ArtifactType("thing");
 
 macro_rules! toy {
     ($name:ident, $word:literal, $slots:expr) => {
-        #[derive(Serialize, Deserialize)]
+        #[derive(Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         struct $name {
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +44,24 @@ toy!(Join, "join", &[Slot::many("from", THING)]);
 static TOYS: &[Kind] = &[Kind::of::<Make>(), Kind::of::<Pass>(), Kind::of::<Join>()];
 
 fn keyed(text: &str) -> Result<Keyed, SpecErrors> {
-    load("toy.yaml", text, &[], Registry(TOYS), "toy", &|_| unreachable!("no toy reads files"))
+    keyed_with(text, &[], &[])
+}
+
+/// With overrides, and with other files: name and text.
+fn keyed_with(text: &str, overrides: &[&str], files: &[(&str, &str)]) -> Result<Keyed, SpecErrors> {
+    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().unwrap()).collect();
+    let read = |path: &Path| {
+        let file = files.iter().find(|(name, _)| Path::new(name) == path);
+        let missing = || FileError::new("read", path, std::io::ErrorKind::NotFound.into());
+        file.map(|(_, text)| (*text).to_owned()).ok_or_else(missing)
+    };
+    let surroundings = Surroundings {
+        registry: Registry(TOYS),
+        numerics: "toy",
+        digest: &|_| unreachable!("no toy reads files"),
+        read: &read,
+    };
+    load("toy.yaml", text, &overrides, &surroundings)
 }
 
 /// Each node with the nodes that it needs.

@@ -268,7 +268,7 @@ fn a_target_runs_what_it_needs_and_keeps_the_rest_of_the_lock() {
     run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &["say"]);
     assert_eq!(Lock::read(&folder.path().join("toy")).unwrap(), lock);
     let error = Plan::new(&keyed(TWO_SEEDS, &[]), &store, &["sya".to_owned()]).unwrap_err();
-    assert!(matches!(error, plan::PlanError::NoSuchStage { hint, .. } if hint == "did you mean 'say'?"));
+    assert!(matches!(error, plan::PlanError::Target(error) if error.hint() == "did you mean 'say'?"));
 }
 
 #[test]

@@ -12,6 +12,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use crate::pipeline::error::SpecError;
 
 const MAX_DEPTH: usize = 64;
+/// Up to how many keys a mapping is short.
+const SHORT: usize = 16;
 
 /// A value of the text and its place in bytes.
 #[derive(Debug, Clone)]
@@ -184,7 +186,8 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, depth: usize) -> Result<(usize, Shape), SpecError> {
         let mut entries: Vec<Entry> = Vec::new();
-        let mut first = BTreeMap::new();
+        // Short mappings, which nearly all are, are searched faster than they are indexed.
+        let mut index: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let (event, key_span) = self.next()?;
             refuse_misread(&event, &key_span)?;
@@ -197,7 +200,14 @@ impl<'a> Reader<'a> {
                 Event::Scalar(text, ..) => text,
                 _ => return Err(SpecError::at(key_span, "a key must be a plain word", "not a word")),
             };
-            if let Some(at) = first.insert(key.clone(), key_span.start) {
+            let first = if entries.len() < SHORT {
+                entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_span.start)
+            } else {
+                let new = entries.iter().skip(index.len());
+                index.extend(new.map(|entry| (entry.key.clone(), entry.key_span.start)));
+                index.get(&*key).copied()
+            };
+            if let Some(at) = first {
                 let line = self.text[..at].matches('\n').count() + 1;
                 return Err(SpecError::at(
                     key_span,

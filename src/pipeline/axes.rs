@@ -62,6 +62,8 @@ impl<'a> Checker<'a> {
             return factors;
         }
         let mut rows = if is_product { self.product(factors, path) } else { Vec::new() };
+        // Nothing but exclusions: which axes were meant is not known.
+        self.knows_axes &= is_product || matrix.contains_key("include");
         if let Some(exclude) = matrix.get("exclude") {
             self.exclude(exclude, &join(path, "exclude"), &axes, &mut rows);
         }
@@ -166,16 +168,15 @@ impl<'a> Checker<'a> {
             let axes: BTreeSet<AxisName> = row.keys().cloned().collect();
             let expected = expected.get_or_insert_with(|| axes.clone());
             if let Some(odd) = axes.symmetric_difference(expected).next() {
-                let (message, place) = if axes.contains(odd) {
-                    (
-                        format!("this entry of '{what}' has the axis '{odd}', which the others lack"),
-                        join(&here, odd.as_str()),
-                    )
-                } else {
-                    (format!("this entry of '{what}' lacks the axis '{odd}'"), here)
-                };
                 let hint = "give each entry a value for every axis of the matrix, and for no other";
-                self.key_error(&place, message, "not the same axes", hint);
+                if axes.contains(odd) {
+                    let message =
+                        format!("this entry of '{what}' has the axis '{odd}', which the others lack");
+                    self.key_error(&join(&here, odd.as_str()), message, "not the same axes", hint);
+                } else {
+                    let message = format!("this entry of '{what}' lacks the axis '{odd}'");
+                    self.error(&here, message, "not the same axes", hint);
+                }
                 continue;
             }
             rows.push(row);
@@ -220,9 +221,8 @@ impl<'a> Checker<'a> {
             return None;
         };
         let axes: BTreeSet<AxisName> = first.keys().cloned().collect();
-        let is_new = axes.iter().fold(true, |sound, axis| {
-            self.declare(axis.as_str(), &format!("{path}[0].{axis}"), owner) && sound
-        });
+        let declare = |axis: &AxisName| self.declare(axis.as_str(), &format!("{path}[0].{axis}"), owner);
+        let is_new = axes.iter().map(declare).filter(|is_new| *is_new).count() == axes.len();
         is_new.then(|| factor(axes, rows))
     }
 
@@ -264,7 +264,7 @@ impl<'a> Checker<'a> {
                 self.key_error(&join(&here, odd.as_str()), message, "not an axis of it", hint);
             } else if !rows.iter().any(|row| is_excluded(row, &entry)) && !self.is_set(axes) {
                 let message = "this entry of 'exclude' matches no combination";
-                self.key_error(&here, message, "excludes nothing", "correct its values, or remove it");
+                self.error(&here, message, "excludes nothing", "correct its values, or remove it");
             } else {
                 sound.push(entry);
             }

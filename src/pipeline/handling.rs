@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::pipeline::scalar::text;
 use crate::pipeline::spec::Resources;
 
 /// Keys under `resources`.
@@ -24,12 +25,14 @@ pub(super) fn resource(resources: &mut Resources, name: &str, value: &Value) -> 
     match name {
         "cores" => match whole(value).filter(|cores| *cores > 0) {
             Some(cores) => resources.cores = Some(cores as usize),
-            None => return nonsense(format!("{value} is not a number of cores"), "write 1 or more"),
+            None => {
+                return nonsense(format!("'{}' is not a number of cores", text(value)), "write 1 or more");
+            }
         },
         "memory" => resources.memory = memory(value)?,
         _ => match whole(value) {
             Some(gpu) => resources.gpu = gpu,
-            None => return nonsense(format!("{value} is not a number of GPUs"), "write 0 or more"),
+            None => return nonsense(format!("'{}' is not a number of GPUs", text(value)), "write 0 or more"),
         },
     }
     Ok(())
@@ -43,7 +46,10 @@ fn whole(value: &Value) -> Option<u32> {
 pub(super) fn retries(value: &Value) -> Result<u32, Nonsense> {
     match whole(value).filter(|retries| *retries <= 100) {
         Some(retries) => Ok(retries),
-        None => nonsense(format!("{value} is not a number of retries"), "write a whole number from 0 to 100"),
+        None => nonsense(
+            format!("'{}' is not a number of retries", text(value)),
+            "write a whole number from 0 to 100",
+        ),
     }
 }
 
@@ -64,7 +70,7 @@ fn memory(value: &Value) -> Result<u64, Nonsense> {
     match (value.as_u64(), measure(value, &UNITS)) {
         (Some(bytes), _) => Ok(bytes),
         (None, Some(bytes)) if bytes < 1e18 => Ok(bytes as u64),
-        _ => nonsense(format!("{value} is not an amount of memory"), HINT),
+        _ => nonsense(format!("'{}' is not an amount of memory", text(value)), HINT),
     }
 }
 
@@ -75,8 +81,8 @@ pub(super) fn timeout(value: &Value) -> Result<Duration, Nonsense> {
     const HINT: &str = "write a number with a unit, as in '90 s', '10 min' or '2 h'";
     match measure(value, &UNITS) {
         Some(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Duration::from_secs_f64(seconds)),
-        Some(_) => nonsense(format!("{value} is no time that a stage could take"), HINT),
-        None => nonsense(format!("{value} is not a length of time"), HINT),
+        Some(_) => nonsense(format!("'{}' is no time that a stage could take", text(value)), HINT),
+        None => nonsense(format!("'{}' is not a length of time", text(value)), HINT),
     }
 }
 
@@ -106,7 +112,7 @@ mod tests {
         }
         let time = |value: Value| timeout(&value).ok();
         assert_eq!(time(json!("90 s")), Some(Duration::from_secs(90)));
-        assert_eq!(time(json!("1.5 h")), Some(Duration::from_secs(5400)));
+        assert_eq!(time(json!("1.5 h")), Some(Duration::from_mins(90)));
         for wrong in
             [json!(90), json!("90"), json!("0 s"), json!("90 sec"), json!("1e3 s"), json!("99999999 d")]
         {

@@ -126,11 +126,19 @@ fn unfold(
     });
 }
 
-/// How places of one space lead to places of another: per digit of the other one, its stride, how many values it has, and
-/// which of them go with a digit of ours, if the two stand for the same factor.
+/// How the places of one space lead to places of another.
 struct Link {
     base: usize,
-    digits: Vec<(usize, usize, Option<(usize, Lists)>)>,
+    digits: Vec<Digit>,
+}
+
+/// A digit of a place that is led to.
+struct Digit {
+    stride: usize,
+    /// How many values it has.
+    count: usize,
+    /// The digit of ours that stands for the same factor, and which values go with each of its values.
+    shared: Option<(usize, Lists)>,
 }
 
 impl Link {
@@ -138,7 +146,7 @@ impl Link {
         let digit = |(projection, stride): (&Projection, usize)| {
             let shared = from.digit_of(projection.factor);
             let shared = shared.map(|digit| (digit, from.projections[digit].together(projection)));
-            (stride, projection.rows.len(), shared)
+            Digit { stride, count: projection.rows.len(), shared }
         };
         Self { base, digits: to.projections.iter().zip(to.strides()).map(digit).collect() }
     }
@@ -146,17 +154,16 @@ impl Link {
     /// The places that go with one of ours, in order.
     fn places(&self, ours: &[usize]) -> Vec<usize> {
         let mut places = vec![self.base];
-        for (stride, count, shared) in &self.digits {
-            match shared.as_ref().map(|(digit, lists)| lists.get(ours[*digit])) {
-                Some([only]) => places.iter_mut().for_each(|place| *place += only * stride),
-                Some(some) => places = extend(&places, *stride, some.iter().copied()),
-                None => places = extend(&places, *stride, 0..*count),
-            }
+        for Digit { stride, count, shared } in &self.digits {
+            let extended = |values: &mut dyn Iterator<Item = usize>| {
+                let values: Vec<usize> = values.map(|value| value * stride).collect();
+                places.iter().flat_map(|place| values.iter().map(move |value| place + value)).collect()
+            };
+            places = match shared.as_ref().map(|(digit, lists)| lists.get(ours[*digit])) {
+                Some(some) => extended(&mut some.iter().copied()),
+                None => extended(&mut (0..*count)),
+            };
         }
         places
     }
-}
-
-fn extend(places: &[usize], stride: usize, digits: impl Iterator<Item = usize> + Clone) -> Vec<usize> {
-    places.iter().flat_map(|place| digits.clone().map(move |digit| place + digit * stride)).collect()
 }

@@ -118,8 +118,6 @@ fn common() -> Map<String, Value> {
             "items": { "type": "object", "minProperties": 1, "additionalProperties": scalar },
         })
     };
-    let parameter = json!({ "type": "string", "pattern": format!("^\\$\\{{params\\.{name}\\}}$") });
-    let or_parameter = |form: Value| json!([form, parameter]);
     let [zip, include, exclude] = RESERVED;
     let matrix = json!({
         "description": "Axes: every stage that mentions $AXIS exists once per value.",
@@ -131,6 +129,20 @@ fn common() -> Map<String, Value> {
         },
         "additionalProperties": { "type": "array", "items": scalar, "minItems": 1 },
     });
+    let reference = json!({
+        "description": "The value of an axis or of a parameter.",
+        "type": "string",
+        "pattern": format!("^\\$({name}|\\{{params\\.{name}\\}})$"),
+    });
+    let named = json!({ "type": "string", "pattern": format!("^{name}$") });
+    let all = [("matrix", matrix), ("name", named), ("reference", reference)].into_iter().chain(handling());
+    all.map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// How a stage is run. No axis can stand here, but a parameter can.
+fn handling() -> [(&'static str, Value); 3] {
+    let parameter = json!({ "type": "string", "pattern": "^\\$\\{params\\.[A-Za-z][A-Za-z0-9_-]*\\}$" });
+    let or_parameter = |form: Value| json!([form, parameter]);
     let resources = json!({
         "description": "What the stage occupies while it runs.",
         "type": "object",
@@ -155,21 +167,7 @@ fn common() -> Map<String, Value> {
         "description": "How often the stage is tried again after a failure.",
         "anyOf": or_parameter(json!({ "type": "integer", "minimum": 0, "maximum": 100 })),
     });
-    let reference = json!({
-        "description": "The value of an axis or of a parameter.",
-        "type": "string",
-        "pattern": format!("^\\$({name}|\\{{params\\.{name}\\}})$"),
-    });
-    let named = json!({ "type": "string", "pattern": format!("^{name}$") });
-    let all = [
-        ("matrix", matrix),
-        ("name", named),
-        ("reference", reference),
-        ("resources", resources),
-        ("retries", retries),
-        ("timeout", timeout),
-    ];
-    all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+    [("resources", resources), ("retries", retries), ("timeout", timeout)]
 }
 
 /// Lets a reference stand in the place of every value.

@@ -120,7 +120,9 @@ impl Projection {
         pairs.sort_unstable();
         pairs.dedup();
         let mut starts = vec![0; self.rows.len() + 1];
-        pairs.iter().for_each(|(ours, _)| starts[ours + 1] += 1);
+        for (ours, _) in &pairs {
+            starts[ours + 1] += 1;
+        }
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }

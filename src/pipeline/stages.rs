@@ -180,24 +180,19 @@ impl<'a> Checker<'a> {
         parameters: &BTreeMap<String, Value>,
         read: impl FnOnce(&Value) -> Result<T, Nonsense>,
     ) -> Option<T> {
-        let value = match scalar::reference(value) {
+        let bound = match scalar::reference(value) {
             Some(Reference::Axis(axis)) => {
                 let message = format!("'${axis}' has no place here: all nodes of a stage are run alike");
                 self.error(path, message, "an axis", "write a value, or '${params.NAME}'");
                 return None;
             }
-            Some(Reference::Parameter(name)) => match parameters.get(name) {
-                Some(value) => value,
-                None => {
-                    self.undeclared(path, value, parameters);
-                    return None;
-                }
-            },
-            Some(Reference::Malformed) => {
-                self.undeclared(path, value, parameters);
-                return None;
-            }
-            None => value,
+            Some(Reference::Parameter(name)) => parameters.get(name),
+            Some(Reference::Malformed) => None,
+            None => Some(value),
+        };
+        let Some(value) = bound else {
+            self.undeclared(path, value, parameters);
+            return None;
         };
         match read(value) {
             Ok(amount) => Some(amount),

@@ -52,17 +52,12 @@ pub(super) fn works(
     let mut places = BTreeSet::new();
     space.for_each(|digits| {
         let bound = bind(pipeline, spec, &space, digits, None);
-        match spec.kind.parse(&bound) {
-            Ok(work) => works.push(work.into()),
-            Err(_) => {
-                let found = mistakes(files, spec, bound).into_iter();
-                errors.extend(
-                    found
-                        .map(|(_, error)| error)
-                        .filter(|error| places.insert(error.span.clone().map(|s| s.start))),
-                );
-            }
+        if let Ok(work) = spec.kind.parse(&bound) {
+            works.push(work.into());
+            return;
         }
+        let found = mistakes(files, spec, bound).into_iter().map(|(_, error)| error);
+        errors.extend(found.filter(|error| places.insert(error.span.as_ref().map(|span| span.start))));
     });
     Works { mentions, works }
 }
@@ -106,14 +101,11 @@ fn guess(files: &Files, pipeline: &Pipeline, spec: &StageSpec, space: &Space<'_>
     let unsure = references(spec);
     let guesses = [Value::from(1), Value::from("x"), Value::from(true)].map(|filler| {
         let found = mistakes(files, spec, bind(pipeline, spec, space, &digits, Some(&filler)));
-        let is_sure = |(path, _): &(String, SpecError)| {
-            !unsure.iter().any(|at| {
-                path == at
-                    || path.is_empty()
-                    || at.starts_with(&format!("{path}."))
-                    || at.starts_with(&format!("{path}["))
-            })
+        let is_above = |path: &str, at: &str| {
+            at.strip_prefix(path)
+                .is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
         };
+        let is_sure = |(path, _): &(String, SpecError)| !unsure.iter().any(|at| is_above(path, at));
         let count = found.len();
         let sure: Vec<SpecError> = found.into_iter().filter(is_sure).map(|(_, error)| error).collect();
         (count, sure)
@@ -158,8 +150,8 @@ fn mistakes(files: &Files, spec: &StageSpec, mut value: Value) -> Vec<(String, S
 
 /// Removes the innermost member of a mapping that a path leads to.
 fn take_out(value: &mut Value, path: &str) -> bool {
-    let pointer: String =
-        path.split(['.', '[', ']']).filter(|step| !step.is_empty()).map(|step| format!("/{step}")).collect();
+    let steps = path.split(['.', '[', ']']).filter(|step| !step.is_empty());
+    let pointer: String = steps.flat_map(|step| ["/", step]).collect();
     let mut end = pointer.len();
     while let Some(start) = pointer[..end].rfind('/') {
         let parent = value.pointer_mut(&pointer[..start]).and_then(Value::as_object_mut);

@@ -67,6 +67,7 @@ impl Slot {
     }
 
     /// The same slot under another name.
+    #[must_use]
     pub fn named(&self, name: &str) -> Self {
         Self { name: Cow::Owned(name.to_owned()), ..self.clone() }
     }

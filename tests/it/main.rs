@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod determinism;
 mod errors;
+mod language;
 mod numerics;
 mod paper;
 mod space;

@@ -16,10 +16,8 @@ impl Checker<'_> {
         for stage in stages {
             self.file = stage.file;
             let mut found = Vec::new();
-            scalar::walk(&stage.parameters, &stage.path, &mut |path, value| {
-                if scalar::reference(value).is_some() {
-                    found.push((path.to_owned(), value));
-                }
+            scalar::references(&stage.parameters, &stage.path, &mut |path, value, _| {
+                found.push((path.to_owned(), value));
             });
             for (path, value) in found {
                 self.undeclared(&path, value, parameters);

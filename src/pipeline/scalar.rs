@@ -1,11 +1,11 @@
 //! `$axis` and `${params.name}`: references, which stand only for whole scalars.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use serde_json::Value;
 
 use crate::base::name::{self, AxisName};
-use crate::pipeline::document::join;
 
 /// What a scalar refers to.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,28 +35,43 @@ pub fn is_scalar(value: &Value) -> bool {
     !value.is_array() && !value.is_object() && !value.is_null()
 }
 
-/// Calls `visit` for every scalar below a value, with its path.
-pub fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value)) {
+/// Calls `visit` for every reference below a value, with its path.
+pub fn references<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value, Reference<'a>)) {
+    walk(value, &mut path.to_owned(), visit);
+}
+
+fn walk<'a>(value: &'a Value, path: &mut String, visit: &mut impl FnMut(&str, &'a Value, Reference<'a>)) {
+    let length = path.len();
     match value {
         Value::Array(items) => {
-            for (i, item) in items.iter().enumerate() {
-                walk(item, &join(path, &format!("[{i}]")), visit);
+            for (i, item) in items.iter().enumerate().filter(|(_, item)| !item.is_number()) {
+                // Writing to a string does not fail.
+                let _ = write!(path, "[{i}]");
+                walk(item, path, visit);
+                path.truncate(length);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                walk(member, &join(path, name), visit);
+                path.push_str(if length == 0 { "" } else { "." });
+                path.push_str(name);
+                walk(member, path, visit);
+                path.truncate(length);
             }
         }
-        scalar => visit(path, scalar),
+        scalar => {
+            if let Some(reference) = reference(scalar) {
+                visit(path, scalar, reference);
+            }
+        }
     }
 }
 
 /// The axes that a value mentions.
 pub fn axes(value: &Value) -> BTreeSet<AxisName> {
     let mut found = BTreeSet::new();
-    walk(value, "", &mut |_, scalar| {
-        if let Some(Reference::Axis(name)) = reference(scalar) {
+    references(value, "", &mut |_, _, reference| {
+        if let Reference::Axis(name) = reference {
             found.insert(AxisName::new(name));
         }
     });

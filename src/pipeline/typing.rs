@@ -48,6 +48,10 @@ pub(super) fn works(
         return Works { mentions, works: Vec::new() };
     }
     let mut works: Vec<Arc<dyn AnyStage>> = Vec::new();
+    // Most stages refer to nothing: they are read as they stand, without a copy.
+    if let (true, Ok(work)) = (references(spec).is_empty(), spec.kind.parse(&spec.parameters)) {
+        return Works { mentions, works: vec![work.into()] };
+    }
     // One mistake per place: another value of the axis is wrong there in the same way.
     let mut places = BTreeSet::new();
     space.for_each(|digits| {
@@ -85,11 +89,11 @@ fn bind(
 fn is_unbound(pipeline: &Pipeline, spec: &StageSpec, mentions: &BTreeSet<AxisName>) -> bool {
     let has_values = |axis: &AxisName| pipeline.factors.iter().any(|factor| factor.axes.contains(axis));
     let mut is_unbound = !mentions.iter().all(has_values);
-    scalar::walk(&spec.parameters, "", &mut |_, value| {
-        is_unbound |= match scalar::reference(value) {
-            Some(Reference::Parameter(name)) => !pipeline.parameters.contains_key(name),
-            Some(Reference::Malformed) => true,
-            _ => false,
+    scalar::references(&spec.parameters, "", &mut |_, _, reference| {
+        is_unbound |= match reference {
+            Reference::Parameter(name) => !pipeline.parameters.contains_key(name),
+            Reference::Malformed => true,
+            Reference::Axis(_) => false,
         };
     });
     is_unbound
@@ -116,11 +120,7 @@ fn guess(files: &Files, pipeline: &Pipeline, spec: &StageSpec, space: &Space<'_>
 /// Paths of all references within the parameters.
 fn references(spec: &StageSpec) -> Vec<String> {
     let mut found = Vec::new();
-    scalar::walk(&spec.parameters, "", &mut |path, value| {
-        if scalar::reference(value).is_some() {
-            found.push(path.to_owned());
-        }
-    });
+    scalar::references(&spec.parameters, "", &mut |path, _, _| found.push(path.to_owned()));
     found
 }
 

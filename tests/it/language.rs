@@ -177,12 +177,9 @@ fn dangling(value: &serde_json::Value, root: &serde_json::Value, missing: &mut V
     {
         missing.push(target.to_owned());
     }
-    match value {
-        serde_json::Value::Object(members) => {
-            members.values().for_each(|value| dangling(value, root, missing))
-        }
-        serde_json::Value::Array(items) => items.iter().for_each(|value| dangling(value, root, missing)),
-        _ => {}
+    let (members, items) = (value.as_object(), value.as_array());
+    for inner in members.into_iter().flat_map(|m| m.values()).chain(items.into_iter().flatten()) {
+        dangling(inner, root, missing);
     }
 }
 

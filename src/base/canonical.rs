@@ -27,13 +27,18 @@ fn write(value: &Value, out: &mut Vec<u8>) {
             }
         }
         Value::Object(members) => {
-            let mut names: Vec<_> = members.keys().collect();
-            names.sort();
             out.push(b'o');
-            out.extend((names.len() as u64).to_le_bytes());
-            for name in names {
+            out.extend((members.len() as u64).to_le_bytes());
+            let mut write_member = |(name, member): (&String, &Value)| {
                 write_text(b's', name, out);
-                write(&members[name], out);
+                write(member, out);
+            };
+            if members.keys().is_sorted() {
+                members.iter().for_each(write_member);
+            } else {
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by_key(|(name, _)| *name);
+                members.into_iter().for_each(&mut write_member);
             }
         }
     }

@@ -46,6 +46,13 @@ pub fn create(path: &Path) -> Result<File> {
     File::create(path).map_err(|e| FileError::new("create", path, e))
 }
 
+/// Writes a file that must not be there yet, and the folders above it.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let write = || File::create_new(path)?.write_all(bytes);
+    write().map_err(|e| FileError::new("create", path, e))
+}
+
 /// Opens a file for appending, and creates it if it is not there.
 pub fn append(path: &Path) -> Result<File> {
     File::options().create(true).append(true).open(path).map_err(|e| FileError::new("open", path, e))

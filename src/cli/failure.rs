@@ -66,11 +66,9 @@ impl Failure {
                 let reports = errors.errors.iter().map(|error| {
                     let label = error.span.clone().map(|span| LabeledSpan::at(span, &error.label));
                     let diagnostic = diagnostic(&error.message, error.hint.as_deref()).with_labels(label);
-                    draw(
-                        &Report::from(diagnostic)
-                            .with_source_code(NamedSource::new(&errors.name, errors.text.clone())),
-                        style,
-                    )
+                    let file = &errors.files[error.file];
+                    let source = NamedSource::new(&file.name, file.text.clone());
+                    draw(&Report::from(diagnostic).with_source_code(source), style)
                 });
                 reports.collect()
             }
@@ -145,7 +143,7 @@ impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         let message = error.to_string();
         match error {
-            PlanError::NoSuchStage { hint, .. } => Self::Input { message, hint },
+            PlanError::Target(error) => Self::Input { message, hint: error.hint().to_owned() },
             PlanError::Store(error) => error.into(),
         }
     }

@@ -4,11 +4,14 @@
 //! by the user.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
+mod check;
+mod completions;
 mod content;
 mod diff;
 mod explain;
 mod failure;
 mod graph;
+mod init;
 mod log;
 mod machine;
 mod metrics;
@@ -18,6 +21,7 @@ mod progress;
 mod project;
 mod reading;
 mod run;
+mod schema;
 mod show;
 mod sides;
 mod status;
@@ -58,6 +62,16 @@ enum Command {
     Log(log::Log),
     /// Put two states of results side by side: locks, revisions, a pipeline file
     Diff(diff::Diff),
+    /// Say all that is wrong with pipeline files, without running anything
+    Check(check::Check),
+    /// Write a commented pipeline to start from
+    Init(init::Init),
+    /// Write the JSON Schema of pipeline files, for editors
+    Schema(schema::Schema),
+    /// Write completions for a shell
+    Completions(completions::Completions),
+    /// Write the manual page
+    Man(completions::Man),
 }
 
 /// What every command on a pipeline takes.
@@ -89,6 +103,11 @@ pub fn main() -> ExitCode {
         Command::Graph(command) => command.execute(),
         Command::Log(command) => command.execute(),
         Command::Diff(command) => command.execute(),
+        Command::Check(command) => command.execute(),
+        Command::Init(command) => command.execute(),
+        Command::Schema(command) => command.execute(),
+        Command::Completions(command) => command.execute(),
+        Command::Man(command) => command.execute(),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

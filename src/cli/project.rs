@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::kinds;
 use crate::nn::kernels;
 
-use crate::pipeline::{self, Keyed};
+use crate::pipeline::{self, DigestOf, Keyed, Override, Surroundings};
 use crate::stage::Registry;
 use crate::store::Store;
 
@@ -26,20 +26,11 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn open(target: &Target) -> Result<Self, Failure> {
-        let path = &target.pipeline;
-        let text = fsx::read_to_string(path).map_err(|error| Failure::Input {
-            message: error.to_string(),
-            hint: "name a pipeline file, as in 'layerwise run pipelines/fig1.yaml'".to_owned(),
-        })?;
-        let name = path.to_string_lossy();
-        let registry = Registry(kinds::KINDS);
-        let root = root(path);
+        let root = root(&target.pipeline);
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let store = Store::open(&results.join("store"))?;
         let digests = store.digests();
-        let digest = |path: &str| digests.of(&root.join(path));
-        let numerics = kernels::numerics_class();
-        let keyed = pipeline::load(&name, &text, &target.overrides, registry, &numerics, &digest)?;
+        let keyed = load(&target.pipeline, &target.overrides, &|path| digests.of(&root.join(path)))?;
         Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })
     }
 }
@@ -51,8 +42,23 @@ impl Project {
     }
 }
 
+/// Reads a pipeline; `digest` gives the content of the project's files.
+pub(super) fn load(path: &Path, overrides: &[Override], digest: DigestOf<'_>) -> Result<Keyed, Failure> {
+    let text = fsx::read_to_string(path).map_err(|error| Failure::Input {
+        message: error.to_string(),
+        hint: "name a pipeline file, as in 'layerwise run pipelines/fig1.yaml'".to_owned(),
+    })?;
+    let surroundings = Surroundings {
+        registry: Registry(kinds::KINDS),
+        numerics: &kernels::numerics_class(),
+        digest,
+        read: &fsx::read_to_string,
+    };
+    Ok(pipeline::load(&path.to_string_lossy(), &text, overrides, &surroundings)?)
+}
+
 /// The nearest folder above the pipeline file that holds `datasets/`; the current one if none does.
-fn root(pipeline: &Path) -> PathBuf {
+pub(super) fn root(pipeline: &Path) -> PathBuf {
     let absolute = std::path::absolute(pipeline).unwrap_or_default();
     let found = absolute.ancestors().skip(1).find(|folder| folder.join("datasets").is_dir());
     let current = std::env::current_dir().unwrap_or_default();

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::ops::Range;
 
 use flate2::read::GzDecoder;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::files::{Files, NoSuchFile};
@@ -15,7 +16,7 @@ use crate::data::idx::{self, IdxError};
 pub const DESCRIPTION: &str = "dataset.json";
 
 /// Which examples.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// Those that the network is trained on.

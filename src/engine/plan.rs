@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::base::digest::Digest;
-use crate::base::suggest;
 use crate::pipeline::Keyed;
+use crate::pipeline::target::{self, TargetError};
 use crate::store::{Found, Output, Store, StoreError, Summary};
 
 /// What is to be done about a node.
@@ -77,16 +77,9 @@ pub struct Plan {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// A target names no stage.
-    #[error("there is no stage '{name}' in pipeline '{pipeline}'")]
-    NoSuchStage {
-        /// The target.
-        name: String,
-        /// The pipeline.
-        pipeline: String,
-        /// What to do.
-        hint: String,
-    },
+    /// A target means no node.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The store could not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -95,11 +88,11 @@ pub enum PlanError {
 impl Plan {
     /// Makes the plan.
     pub fn new(keyed: &Keyed, store: &Store, wish: &Wish) -> Result<Self, PlanError> {
-        let targets = match wish.targets.as_slice() {
-            [] => vec![true; keyed.nodes.len()],
-            targets => select(keyed, targets)?,
+        let targets = target::select(keyed, &wish.targets)?;
+        let forced = match wish.force.as_slice() {
+            [] => vec![false; keyed.nodes.len()],
+            force => target::select(keyed, force)?,
         };
-        let forced = select(keyed, &wish.force)?;
         let closure = with_needed(keyed, &targets, |_| true);
         let found = find(keyed, store, &closure)?;
         let mut statuses: Vec<Status> = Vec::with_capacity(keyed.nodes.len());
@@ -159,25 +152,6 @@ fn find(keyed: &Keyed, store: &Store, closure: &[bool]) -> Result<Vec<Option<Fou
         (*is_wanted && node.twin == place).then(|| store.find(node.key)).transpose()
     };
     closure.par_iter().enumerate().with_min_len(256).map(find).collect()
-}
-
-/// The nodes that some names mean.
-fn select(keyed: &Keyed, names: &[String]) -> Result<Vec<bool>, PlanError> {
-    let mut selected = vec![false; keyed.nodes.len()];
-    for name in names {
-        let mut is_found = false;
-        for (place, node) in keyed.nodes.iter().enumerate() {
-            if node.node.stage.as_str() == name || node.node.to_string() == *name {
-                (selected[place], is_found) = (true, true);
-            }
-        }
-        if !is_found {
-            let hint = suggest::hint(name, keyed.nodes.iter().map(|node| node.node.stage.as_str()));
-            let (name, pipeline) = (name.clone(), keyed.pipeline.clone());
-            return Err(PlanError::NoSuchStage { name, pipeline, hint });
-        }
-    }
-    Ok(selected)
 }
 
 /// Some nodes, their twins, and what those of them need that ask for their inputs.

@@ -7,19 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::*;
 use crate::base::fsx;
-use crate::pipeline::{self, Keyed, Override};
+use crate::pipeline::{self, Keyed, Override, Surroundings};
 use crate::stage::{ArtifactType, Context, Inputs, Kind, Registry, Report, Slot, Stage, StageError};
 use crate::store::{Provenance, Store};
 
 const TEXT: ArtifactType = ArtifactType("text");
 
 /// Writes a word; can be told to fail or to panic. At the word `stop` the log acts as if the user had pressed Ctrl-C.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Say {
     word: String,
@@ -51,7 +52,7 @@ impl Stage for Say {
 }
 
 /// Joins texts with their coordinates.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Join {}
 
@@ -116,10 +117,13 @@ impl Observer for Log {
 
 fn keyed(text: &str, overrides: &[&str]) -> Keyed {
     let overrides: Vec<Override> = overrides.iter().map(|o| o.parse().unwrap()).collect();
-    pipeline::load("toy.yaml", text, &overrides, Registry(TOYS), "toy", &|_| {
-        unreachable!("no toy reads files")
-    })
-    .unwrap()
+    let surroundings = Surroundings {
+        registry: Registry(TOYS),
+        numerics: "toy",
+        digest: &|_| unreachable!("no toy reads files"),
+        read: &|_| unreachable!("no pipeline uses another"),
+    };
+    pipeline::load("toy.yaml", text, &overrides, &surroundings).unwrap()
 }
 
 /// Runs a pipeline and returns the log; publishes if all went well.
@@ -276,7 +280,7 @@ fn a_target_runs_what_it_needs_and_keeps_the_rest_of_the_lock() {
         &Wish { targets: vec!["sya".to_owned()], force: Vec::new() },
     )
     .unwrap_err();
-    assert!(matches!(error, plan::PlanError::NoSuchStage { hint, .. } if hint == "did you mean 'say'?"));
+    assert!(matches!(error, plan::PlanError::Target(error) if error.hint() == "did you mean 'say'?"));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A heatmap, described: rows × columns of values. How it looks is the drawing functions' affair.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a heatmap shows.
@@ -30,7 +31,7 @@ pub struct Heatmap {
 }
 
 /// The values at the ends of the colours. Those beyond have the colour of the end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// The palest.

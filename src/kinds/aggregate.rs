@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use crate::base::fsx;
+use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{DISTANCES, PROBES, RUN, TABLE};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 use crate::table::aggregate::{self, Condition, DEFAULT_OVER, Query};
@@ -17,11 +19,12 @@ use crate::table::render;
 use crate::table::tidy::{self, Part, Tidy, TidyError};
 
 /// Parameters of `aggregate`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Aggregate {
     /// Columns whose values make a row; one name or a list.
     #[serde(default, deserialize_with = "one_or_more", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "OneOrMore<Scalar>")]
     rows: Vec<String>,
     /// Column whose values head the columns. `source` is `rerand`, or the epoch that a layer is reset to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +40,7 @@ pub struct Aggregate {
     over: Vec<String>,
     /// Which rows to take.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, FilterForm>")]
     only: BTreeMap<String, Filter>,
 }
 
@@ -44,6 +48,33 @@ pub struct Aggregate {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 struct Filter(Condition);
+
+/// The form of a [`Filter`].
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum FilterForm {
+    /// Rows with this value, or one of these.
+    Is(OneOrMore<Scalar>),
+    /// Rows with another value.
+    IsNot(Not),
+}
+
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Not {
+    not: OneOrMore<Scalar>,
+}
+
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Scalar {
+    Text(String),
+    Number(f64),
+    Flag(bool),
+}
 
 impl Stage for Aggregate {
     const KIND: &'static str = "aggregate";

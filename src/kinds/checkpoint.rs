@@ -4,19 +4,22 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
+use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{RUN, parameters};
 use crate::nn::run::{self, Run, RunError};
 use crate::stage::{ArtifactType, Context, Inputs, Slot, Stage, StageError};
 
 /// Parameters of `checkpoint`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// Epochs to keep, beside the last.
     #[serde(deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<u32>")]
     epochs: BTreeSet<u32>,
 }
 

@@ -1,5 +1,6 @@
 //! `compare`: ours beside the published values.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
@@ -10,7 +11,7 @@ use crate::table::reference::{self, Choice, ReferenceError};
 use crate::table::verdict;
 
 /// Parameters of `compare`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compare {
     /// Whose values.
@@ -29,7 +30,7 @@ pub struct Compare {
 }
 
 /// Whose values ours are compared with.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Reference {
     /// "Are All Layers Created Equal?", arXiv v3.

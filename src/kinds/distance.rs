@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
+use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{DISTANCES, PATCHES, RUN, parameters};
 use crate::nn::distance::{self, Distance};
 use crate::nn::reset::{self, FULL_MODEL, Patches};
@@ -12,11 +14,12 @@ use crate::nn::run::Run;
 use crate::stage::{ArtifactType, Context, Inputs, Slot, Stage, StageError};
 
 /// Parameters of `distance`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Distances {
     /// Which distances.
     #[serde(deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<Distance>")]
     metrics: BTreeSet<Distance>,
     /// Epoch of the reference checkpoint: the initialisation, as in the study, unless told otherwise.
     #[serde(default, skip_serializing_if = "parameters::is_default")]

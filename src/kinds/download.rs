@@ -1,5 +1,6 @@
 //! `download`: the published files of a dataset, verified.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer, ser};
 
 use crate::base::{fsx, suggest};
@@ -10,7 +11,7 @@ use crate::kinds::DATASET;
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
 /// Parameters of `download`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Download {
     /// The word of the catalogue; in a key, the content that it stands for: names and digests, no places.

@@ -1,5 +1,6 @@
 //! `figure`: draws a table.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
@@ -12,7 +13,7 @@ use crate::table::order::{FULL_MODEL, RERAND};
 use crate::table::{label, render};
 
 /// Parameters of `figure`: the form, and what it needs.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Figure {
     /// Rows × columns of colours.
@@ -20,7 +21,7 @@ pub enum Figure {
 }
 
 /// How a table becomes a heatmap.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeatmapOptions {
     /// Above everything.
@@ -38,7 +39,7 @@ pub struct HeatmapOptions {
 }
 
 /// What rows, columns and values are called.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Labels {
     /// Beside the rows.

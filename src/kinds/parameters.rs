@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -9,6 +10,16 @@ use serde_json::Value;
 use crate::nn::reset::ResetError;
 use crate::nn::run::RunError;
 use crate::stage::StageError;
+
+/// The form of what [`one_or_more`] reads.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMore<T> {
+    /// One alone.
+    One(T),
+    /// A list.
+    More(Vec<T>),
+}
 
 /// Reads `x` or `[x, y]`; the order does not matter, and equal values are one.
 pub fn one_or_more<'de, T, D>(deserializer: D) -> Result<BTreeSet<T>, D::Error>

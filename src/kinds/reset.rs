@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::{PATCHES, RUN, parameters};
@@ -10,7 +11,7 @@ use crate::nn::run::{Run, RunError};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
 /// Parameters of `reset`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
     /// Which layers.
@@ -29,27 +30,27 @@ pub struct Reset {
     full_model: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected 'each', or a list of layers and of lists of layers")]
 enum Layers {
     Word(Each),
     Groups(Vec<Group>),
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Each {
     Each,
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected 'all', 'none' or a list of epochs")]
 enum Reinit {
     Word(AllOrNone),
     Epochs(BTreeSet<u32>),
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum AllOrNone {
     All,
@@ -62,7 +63,7 @@ impl Default for Reinit {
     }
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Rerand {
     /// How many, of each row.

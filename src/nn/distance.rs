@@ -3,13 +3,14 @@
 //! The study publishes two that are not quite what it calls them (recovered from its re-randomized cells, which only
 //! depend on the initialiser). They are offered beside the proper ones, so that figures compare number by number.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::params::Params;
 use crate::nn::reset::Patch;
 
 /// A distance between two sets of tensors; Δ is their difference, n how many numbers they have.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Distance {
     /// ‖Δ‖ / √n.

@@ -1,9 +1,10 @@
 //! What is measured of a network's predictions.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is measured: a mean over examples.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Top-1 error, in [0, 1]: the label's logit is not the first maximum.

@@ -1,11 +1,12 @@
 //! Optimizers: from gradients to steps.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::problem::{self, Problem};
 
 /// An optimizer, as written in a pipeline file: `{ sgd: { lr: 0.01, momentum: 0.9 } }`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Optimizer {
     /// Stochastic gradient descent.
@@ -13,7 +14,7 @@ pub enum Optimizer {
 }
 
 /// Stochastic gradient descent, in PyTorch's order: g += decay·p; buffer = momentum·buffer + g; p −= lr·buffer.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate, before the schedule.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::files::{Files, NoSuchFile};
@@ -238,7 +239,7 @@ impl Row {
 }
 
 /// A layer alone, or a set of layers that are reset jointly.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected the name of a layer, or a list of names")]
 pub enum Group {
     /// One layer.

@@ -1,11 +1,12 @@
 //! How the learning rate changes over epochs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::nn::problem::{self, Problem};
 
 /// A schedule, as written in a pipeline file: `{ steps: { at: [30, 60, 90], factor: 0.2 } }`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// The learning rate is multiplied at some epochs.
@@ -13,7 +14,7 @@ pub enum Schedule {
 }
 
 /// The learning rate is multiplied once so many epochs are done: PyTorch's `MultiStepLR`, stepped after each epoch.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Steps {
     /// After which epochs.

@@ -1,4 +1,4 @@
-//! What is wrong with a pipeline file, and where.
+//! What is wrong with a pipeline, and in which file and place.
 
 use std::ops::Range;
 
@@ -9,21 +9,30 @@ pub struct SpecError {
     pub message: String,
     /// A few words at the caret.
     pub label: String,
-    /// The offending bytes of the file.
+    /// Which of the pipeline's files: 0 is the one that was named, the others are those that it uses.
+    pub file: usize,
+    /// The offending bytes of that file.
     pub span: Option<Range<usize>>,
     /// What to do: begins with a verb.
     pub hint: Option<String>,
 }
 
 impl SpecError {
-    /// A mistake at a place.
+    /// A mistake at a place of the first file.
     pub fn at(span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { message: message.into(), label: label.into(), span: Some(span), hint: None }
+        Self { message: message.into(), label: label.into(), file: 0, span: Some(span), hint: None }
     }
 
-    /// A mistake that has no place in the file, as in `--set`.
+    /// A mistake that has no place in a file, as in `--set`.
     pub fn nowhere(message: impl Into<String>) -> Self {
-        Self { message: message.into(), label: String::new(), span: None, hint: None }
+        Self { message: message.into(), label: String::new(), file: 0, span: None, hint: None }
+    }
+
+    /// Says that it stands in another file.
+    #[must_use]
+    pub fn in_file(mut self, file: usize) -> Self {
+        self.file = file;
+        self
     }
 
     /// Adds what to do.
@@ -34,14 +43,36 @@ impl SpecError {
     }
 }
 
-/// All mistakes of one file, in the order of their places; never empty.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{} mistakes in {name}", errors.len())]
-pub struct SpecErrors {
+/// A file of a pipeline, for quoting.
+#[derive(Debug, Clone)]
+pub struct SourceText {
     /// What the file is called.
     pub name: String,
     /// Its text.
     pub text: String,
+}
+
+impl SourceText {
+    /// Line and column of a byte, from 1; columns count characters.
+    pub fn line_column(&self, at: usize) -> (usize, usize) {
+        line_column(&self.text, at)
+    }
+}
+
+/// Line and column of a byte, from 1; columns count characters.
+pub fn line_column(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..at.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
+/// All mistakes of a pipeline, in the order of its files and of their places; never empty.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{} mistakes in {}", errors.len(), files[0].name)]
+pub struct SpecErrors {
+    /// The files: the one that was named, then those that it uses.
+    pub files: Vec<SourceText>,
     /// The mistakes.
     pub errors: Vec<SpecError>,
 }

@@ -2,8 +2,8 @@
 
 use crate::base::digest::Digest;
 use crate::base::fsx::FileError;
-use crate::pipeline::document::Document;
 use crate::pipeline::error::SpecError;
+use crate::pipeline::files::Files;
 use crate::pipeline::matrix::{Graph, Node, describe};
 use crate::stage::key::{InputKey, KeyFields, Source};
 use crate::stage::{Arity, StageKey};
@@ -35,7 +35,7 @@ impl Keyed {
     pub fn new(
         pipeline: String,
         graph: Graph,
-        document: &Document,
+        files: &Files,
         numerics: &str,
         digest: DigestOf<'_>,
     ) -> Result<Self, Vec<SpecError>> {
@@ -44,7 +44,7 @@ impl Keyed {
         let mut first = std::collections::BTreeMap::new();
         for node in graph.nodes {
             let (keys, inputs) = input_keys(&node, &nodes);
-            let sources = sources(&node, document, digest).unwrap_or_else(|error| {
+            let sources = sources(&node, files, digest).unwrap_or_else(|error| {
                 errors.extend(Some(error).filter(|error| !errors.contains(error)));
                 Vec::new()
             });
@@ -60,13 +60,13 @@ impl Keyed {
 /// Gives the digest of a file or folder of the project.
 pub type DigestOf<'a> = &'a dyn Fn(&str) -> Result<Digest, FileError>;
 
-fn sources(node: &Node, document: &Document, digest: DigestOf<'_>) -> Result<Vec<Source>, SpecError> {
+fn sources(node: &Node, files: &Files, digest: DigestOf<'_>) -> Result<Vec<Source>, SpecError> {
     let source = |path: String| match digest(&path) {
         Ok(digest) => Ok(Source { path, digest }),
         Err(error) => {
             let stage = format!("stages.{}.{}", node.stage, node.work.kind().name);
-            let at = document.spans.locate(&format!("{stage}.files"));
-            Err(SpecError::at(at, error.to_string(), "declared here").hint(
+            let file = files.file_of(node.stage.as_str());
+            Err(files.error(file, &format!("{stage}.files"), error.to_string(), "declared here").hint(
                 "correct the path; it is relative to the folder that holds 'datasets', or to the current one",
             ))
         }

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::base::suggest;
-use crate::pipeline::document::Document;
 use crate::pipeline::error::SpecError;
-use crate::pipeline::spec::StageSpec;
-use crate::stage::Slot;
+use crate::pipeline::files::Files;
+use crate::pipeline::spec::{Need, StageSpec};
 
-/// Orders the stages; those that are free to come next keep the order of the file.
-pub(super) fn order(document: &Document, specs: Vec<StageSpec>) -> Result<Vec<StageSpec>, Vec<SpecError>> {
+/// Orders the stages; those that are free to come next keep the order of the file. `declared` names broken stages too, at which
+/// no need is a mistake.
+pub(super) fn order(
+    files: &Files,
+    specs: Vec<StageSpec>,
+    declared: &BTreeMap<&str, usize>,
+) -> (Vec<StageSpec>, Vec<SpecError>) {
     let places: BTreeMap<&str, usize> =
         specs.iter().enumerate().map(|(i, spec)| (spec.name.as_str(), i)).collect();
     let mut needed: Vec<Vec<usize>> = Vec::new();
@@ -17,27 +21,27 @@ pub(super) fn order(document: &Document, specs: Vec<StageSpec>) -> Result<Vec<St
     for spec in &specs {
         let mut targets = Vec::new();
         for need in &spec.needs {
-            for target in &need.stages {
-                let place = places.get(target.as_str()).copied();
-                errors.extend(mismatch(document, &specs, spec, &need.slot, target.as_str(), place));
-                targets.extend(place);
+            for (i, target) in need.stages.iter().enumerate() {
+                match places.get(target.as_str()) {
+                    Some(place) => {
+                        errors.extend(mismatch(files, &specs, spec, (need, i), &specs[*place]));
+                        targets.push(*place);
+                    }
+                    None if declared.contains_key(target.as_str()) || !files.missing.is_empty() => {}
+                    None => {
+                        let hint = suggest::hint(target.as_str(), declared.keys().copied());
+                        let message = format!("there is no stage '{target}'");
+                        errors.push(error(files, spec, (need, i), message, "unknown stage").hint(hint));
+                    }
+                }
             }
         }
         needed.push(targets);
     }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let mut marks = vec![Mark::New; specs.len()];
-    let mut sorted = Vec::with_capacity(specs.len());
-    for place in 0..specs.len() {
-        visit(place, &needed, &mut marks, &mut sorted, &mut Vec::new()).map_err(|circle| {
-            let names: Vec<&str> = circle.iter().map(|place| specs[*place].name.as_str()).collect();
-            vec![circle_error(document, &names)]
-        })?;
-    }
+    let (sorted, circles) = sort(&needed);
+    errors.extend(circles.iter().map(|circle| circle_error(files, &specs, circle)));
     let mut specs: Vec<Option<StageSpec>> = specs.into_iter().map(Some).collect();
-    Ok(sorted.into_iter().filter_map(|place| specs[place].take()).collect())
+    (sorted.into_iter().filter_map(|place| specs[place].take()).collect(), errors)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -47,65 +51,91 @@ enum Mark {
     Done,
 }
 
-/// Depth-first: what a stage needs, then the stage. A stage met while it is open closes a circle, which is returned.
-fn visit(
-    place: usize,
-    needed: &[Vec<usize>],
-    marks: &mut [Mark],
-    sorted: &mut Vec<usize>,
-    trail: &mut Vec<usize>,
-) -> Result<(), Vec<usize>> {
-    match marks[place] {
-        Mark::Done => return Ok(()),
-        Mark::Open => {
-            let start = trail.iter().position(|open| *open == place).unwrap_or(0);
-            return Err([&trail[start..], &[place]].concat());
+/// Depth-first: what a stage needs, then the stage. A need that is open closes a circle, and is left out.
+fn sort(needed: &[Vec<usize>]) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let mut marks = vec![Mark::New; needed.len()];
+    let (mut sorted, mut circles) = (Vec::with_capacity(needed.len()), Vec::new());
+    for start in 0..needed.len() {
+        // Places that are open, and how many of their needs have been looked at: no recursion, for chains may be long.
+        let mut trail: Vec<(usize, usize)> = Vec::new();
+        if marks[start] == Mark::New {
+            marks[start] = Mark::Open;
+            trail.push((start, 0));
         }
-        Mark::New => {}
+        while let Some((place, looked)) = trail.last_mut() {
+            let place = *place;
+            let Some(next) = needed[place].get(*looked).copied() else {
+                marks[place] = Mark::Done;
+                sorted.push(place);
+                trail.pop();
+                continue;
+            };
+            *looked += 1;
+            match marks[next] {
+                Mark::Done => {}
+                Mark::New => {
+                    marks[next] = Mark::Open;
+                    trail.push((next, 0));
+                }
+                Mark::Open => {
+                    let open = trail.iter().map(|(place, _)| *place).skip_while(|place| *place != next);
+                    circles.push(open.chain([next]).collect());
+                }
+            }
+        }
     }
-    marks[place] = Mark::Open;
-    trail.push(place);
-    for next in &needed[place] {
-        visit(*next, needed, marks, sorted, trail)?;
-    }
-    trail.pop();
-    marks[place] = Mark::Done;
-    sorted.push(place);
-    Ok(())
+    (sorted, circles)
 }
 
-fn circle_error(document: &Document, names: &[&str]) -> SpecError {
-    let span = document.spans.locate_key(&format!("stages.{}", names[0]));
+fn circle_error(files: &Files, specs: &[StageSpec], circle: &[usize]) -> SpecError {
+    let names: Vec<&str> = circle.iter().map(|place| specs[*place].name.as_str()).collect();
+    let file = specs[circle[0]].file;
+    let span = files.locate_key(file, &format!("stages.{}", names[0]));
     let message = format!("stages need each other in a circle: {}", names.join(" → "));
-    SpecError::at(span, message, "the circle closes here").hint("remove one of these needs")
+    SpecError::at(span, message, "the circle closes here").in_file(file).hint("remove one of these needs")
+}
+
+/// A mistake at the name of a needed stage.
+fn error(
+    files: &Files,
+    spec: &StageSpec,
+    (need, at): (&Need, usize),
+    message: impl Into<String>,
+    label: &str,
+) -> SpecError {
+    let slot = format!("stages.{}.needs.{}", spec.name, need.slot.name);
+    let item = format!("{slot}[{at}]");
+    let span = files.locate(spec.file, &slot);
+    let inner = files.locate(spec.file, &item);
+    let span = if files.documents[spec.file].text[inner.clone()] == *need.stages[at].as_str() {
+        inner
+    } else {
+        span
+    };
+    SpecError::at(span, message, label).in_file(spec.file)
 }
 
 fn mismatch(
-    document: &Document,
+    files: &Files,
     specs: &[StageSpec],
     spec: &StageSpec,
-    slot: &Slot,
-    target: &str,
-    place: Option<usize>,
+    need: (&Need, usize),
+    source: &StageSpec,
 ) -> Option<SpecError> {
-    let span = document.spans.locate(&format!("stages.{}.needs.{}", spec.name, slot.name));
-    let Some(source) = place.map(|place| &specs[place]) else {
-        let hint = suggest::hint(target, specs.iter().map(|s| s.name.as_str()));
-        return Some(
-            SpecError::at(span, format!("there is no stage '{target}'"), "unknown stage").hint(hint),
-        );
-    };
+    let slot = &need.0.slot;
     let (gives, wants) = (source.kind.output, slot.ty);
     if wants.takes(gives) {
         return None;
     }
-    let message =
-        format!("slot '{}' of '{}' takes '{wants}', but '{target}' gives '{gives}'", slot.name, spec.name);
+    let message = format!(
+        "slot '{}' of '{}' takes '{wants}', but '{}' gives '{gives}'",
+        slot.name, spec.name, source.name
+    );
     let fitting =
         specs.iter().find(|candidate| candidate.kind.output == wants && candidate.name != spec.name);
     let hint = match fitting {
         Some(other) => format!("connect it to '{}', which gives '{wants}'", other.name),
         None => format!("add a stage that gives '{wants}'"),
     };
-    Some(SpecError::at(span, message, "wrong type").hint(hint))
+    Some(error(files, spec, need, message, "wrong type").hint(hint))
 }

@@ -1,11 +1,11 @@
 //! `$axis` and `${params.name}`: references, which stand only for whole scalars.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt::Write;
 
 use serde_json::Value;
 
 use crate::base::name::{self, AxisName};
-use crate::pipeline::document::join;
 
 /// What a scalar refers to.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,52 +30,64 @@ pub fn reference(value: &Value) -> Option<Reference<'_>> {
     name::problem(rest).is_none().then_some(Reference::Axis(rest))
 }
 
-/// Calls `visit` for every scalar below a value, with its path.
-pub fn walk<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value)) {
+/// Whether a value is neither a mapping, nor a list, nor nothing.
+pub fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object() && !value.is_null()
+}
+
+/// Calls `visit` for every reference below a value, with its path.
+pub fn references<'a>(value: &'a Value, path: &str, visit: &mut impl FnMut(&str, &'a Value, Reference<'a>)) {
+    walk(value, &mut path.to_owned(), visit);
+}
+
+fn walk<'a>(value: &'a Value, path: &mut String, visit: &mut impl FnMut(&str, &'a Value, Reference<'a>)) {
+    let length = path.len();
     match value {
         Value::Array(items) => {
-            for (i, item) in items.iter().enumerate() {
-                walk(item, &join(path, &format!("[{i}]")), visit);
+            for (i, item) in items.iter().enumerate().filter(|(_, item)| !item.is_number()) {
+                // Writing to a string does not fail.
+                let _ = write!(path, "[{i}]");
+                walk(item, path, visit);
+                path.truncate(length);
             }
         }
         Value::Object(members) => {
             for (name, member) in members {
-                walk(member, &join(path, name), visit);
+                path.push_str(if length == 0 { "" } else { "." });
+                path.push_str(name);
+                walk(member, path, visit);
+                path.truncate(length);
             }
         }
-        scalar => visit(path, scalar),
+        scalar => {
+            if let Some(reference) = reference(scalar) {
+                visit(path, scalar, reference);
+            }
+        }
     }
 }
 
 /// The axes that a value mentions.
 pub fn axes(value: &Value) -> BTreeSet<AxisName> {
     let mut found = BTreeSet::new();
-    walk(value, "", &mut |_, scalar| {
-        if let Some(Reference::Axis(name)) = reference(scalar) {
+    references(value, "", &mut |_, _, reference| {
+        if let Reference::Axis(name) = reference {
             found.insert(AxisName::new(name));
         }
     });
     found
 }
 
-/// Puts values in the place of references; those that are not bound stay.
-pub fn substitute(
-    value: &Value,
-    axes: &BTreeMap<AxisName, Value>,
-    parameters: &BTreeMap<String, Value>,
-) -> Value {
+/// Puts values in the place of references; those that `bound` does not know stay.
+pub fn substitute<'a>(value: &Value, bound: &impl Fn(&Reference<'_>) -> Option<&'a Value>) -> Value {
     match value {
-        Value::Array(items) => items.iter().map(|item| substitute(item, axes, parameters)).collect(),
+        Value::Array(items) => items.iter().map(|item| substitute(item, bound)).collect(),
         Value::Object(members) => members
             .iter()
-            .map(|(name, member)| (name.clone(), substitute(member, axes, parameters)))
+            .map(|(name, member)| (name.clone(), substitute(member, bound)))
             .collect::<serde_json::Map<_, _>>()
             .into(),
-        scalar => match reference(scalar) {
-            Some(Reference::Axis(name)) => axes.get(&AxisName::new(name)).unwrap_or(scalar).clone(),
-            Some(Reference::Parameter(name)) => parameters.get(name).unwrap_or(scalar).clone(),
-            Some(Reference::Malformed) | None => scalar.clone(),
-        },
+        scalar => reference(scalar).and_then(|reference| bound(&reference)).unwrap_or(scalar).clone(),
     }
 }
 

@@ -1,15 +1,19 @@
 //! Where each value of a YAML text stands.
 //!
 //! `serde_yaml` keeps no places, silently lets the last of two equal keys win, and does not merge `<<`. This second reader,
-//! over parser events, gives the places and refuses what would be misread: duplicate keys, anchors, aliases, merge keys, tags.
+//! over parser events, gives the places and refuses what would be misread: duplicate keys, anchors, aliases, merge keys, tags, and
+//! what JSON cannot say (keys that are no text, numbers that are not finite).
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use saphyr_parser::{Event, Parser, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::pipeline::error::SpecError;
 
 const MAX_DEPTH: usize = 64;
+/// Up to how many keys a mapping is short.
+const SHORT: usize = 16;
 
 /// A value of the text and its place in bytes.
 #[derive(Debug, Clone)]
@@ -45,8 +49,8 @@ pub struct Entry {
 impl Spanned {
     /// Reads the places of all values.
     pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let mut bytes: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-        bytes.push(text.len());
+        let bytes =
+            if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
         let mut reader = Reader { events: Parser::new_from_str(text), bytes, text };
         reader.document()
     }
@@ -57,7 +61,7 @@ impl Spanned {
         let (mut here, mut key_span) = (self, None);
         for step in steps(path) {
             match here.child(step) {
-                Some((child, span)) => (here, key_span) = (child, span.or(key_span)),
+                Some((child, span)) => (here, key_span) = (child, span),
                 None => break,
             }
         }
@@ -100,7 +104,7 @@ fn steps(path: &str) -> impl Iterator<Item = &str> {
 
 struct Reader<'a> {
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
-    /// Byte offset of each character: the parser counts characters.
+    /// Byte offset of each character, as the parser counts characters; empty where the two are the same.
     bytes: Vec<usize>,
     text: &'a str,
 }
@@ -144,7 +148,9 @@ impl<'a> Reader<'a> {
     }
 
     fn byte(&self, character: usize) -> usize {
-        self.bytes.get(character).copied().unwrap_or(self.text.len())
+        let is_ascii = self.bytes.is_empty();
+        let byte = if is_ascii { Some(character) } else { self.bytes.get(character).copied() };
+        byte.map_or(self.text.len(), |byte| byte.min(self.text.len()))
     }
 
     fn range(&self, span: Span) -> Range<usize> {
@@ -180,16 +186,29 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self, depth: usize) -> Result<(usize, Shape), SpecError> {
         let mut entries: Vec<Entry> = Vec::new();
+        // Short mappings, which nearly all are, are searched faster than they are indexed.
+        let mut index: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let (event, key_span) = self.next()?;
             refuse_misread(&event, &key_span)?;
             let key = match event {
                 Event::MappingEnd | Event::StreamEnd => return Ok((key_span.end, Shape::Mapping(entries))),
-                Event::Scalar(text, ..) => text.into_owned(),
+                Event::Scalar(text, ScalarStyle::Plain, ..) if !is_text(&text) => {
+                    return Err(SpecError::at(key_span, format!("the key '{text}' is not text"), "here")
+                        .hint("put it in quotes"));
+                }
+                Event::Scalar(text, ..) => text,
                 _ => return Err(SpecError::at(key_span, "a key must be a plain word", "not a word")),
             };
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                let line = self.text[..first.key_span.start].matches('\n').count() + 1;
+            let first = if entries.len() < SHORT {
+                entries.iter().find(|entry| entry.key == key).map(|entry| entry.key_span.start)
+            } else {
+                let new = entries.iter().skip(index.len());
+                index.extend(new.map(|entry| (entry.key.clone(), entry.key_span.start)));
+                index.get(&*key).copied()
+            };
+            if let Some(at) = first {
+                let line = self.text[..at].matches('\n').count() + 1;
                 return Err(SpecError::at(
                     key_span,
                     format!("the key '{key}' stands twice in one mapping"),
@@ -203,7 +222,7 @@ impl<'a> Reader<'a> {
             }
             let (event, span) = self.next()?;
             let value = self.value(&event, span, depth + 1)?;
-            entries.push(Entry { key, key_span, value });
+            entries.push(Entry { key: key.into_owned(), key_span, value });
         }
     }
 }
@@ -225,7 +244,29 @@ fn refuse_misread(event: &Event<'_>, span: &Range<usize>) -> Result<(), SpecErro
             SpecError::at(span.clone(), "YAML tags are not supported", "here").hint("remove the '!tag'")
         );
     }
+    if let Event::Scalar(text, ScalarStyle::Plain, ..) = event
+        && is_not_finite(text)
+    {
+        return Err(SpecError::at(span.clone(), "a number must be finite", "not finite")
+            .hint("put it in quotes if it is a text"));
+    }
     Ok(())
+}
+
+fn is_not_finite(text: &str) -> bool {
+    let word = text.trim_start_matches(['-', '+']);
+    let is_number = word.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+    is_number
+        && (matches!(word, ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF")
+            || text.parse().is_ok_and(|number: f64| !number.is_finite()))
+}
+
+/// Whether a plain scalar is a text to YAML: no number, no truth value, not nothing.
+fn is_text(word: &str) -> bool {
+    !matches!(
+        word,
+        "" | "~" | "null" | "Null" | "NULL" | "true" | "True" | "TRUE" | "false" | "False" | "FALSE"
+    ) && (word.starts_with(|c: char| c.is_ascii_alphabetic()) || word.parse::<f64>().is_err())
 }
 
 #[cfg(test)]

@@ -12,12 +12,21 @@ use crate::stage::{Kind, Slot};
 pub struct Pipeline {
     /// Its name: the folder under `results/`.
     pub name: String,
-    /// Values of each axis.
-    pub axes: BTreeMap<AxisName, Vec<Value>>,
+    /// What the axes may be together: any row of the first factor with any row of the second, and so on.
+    pub factors: Vec<Factor>,
     /// Values of `params`.
     pub parameters: BTreeMap<String, Value>,
     /// Stages, each after those it needs.
     pub stages: Vec<StageSpec>,
+}
+
+/// Axes that vary together, independently of all others: a plain axis, a zip, or a matrix with exclusions.
+#[derive(Debug)]
+pub struct Factor {
+    /// The axes, sorted.
+    pub axes: Vec<AxisName>,
+    /// The allowed combinations, each with a value per axis; no two are equal.
+    pub rows: Vec<Vec<Value>>,
 }
 
 /// A named unit of the pipeline.
@@ -26,7 +35,9 @@ pub struct StageSpec {
     pub name: StageName,
     /// Its kind.
     pub kind: &'static Kind,
-    /// Path of its parameters in the document, as in `stages.fit.train`.
+    /// The file in which it stands.
+    pub file: usize,
+    /// Path of its parameters in that file, as in `stages.fit.train`.
     pub path: String,
     /// Its parameters, references unbound.
     pub parameters: Value,

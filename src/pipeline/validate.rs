@@ -1,103 +1,228 @@
-//! A document becomes a pipeline: kinds exist, inputs resolve and fit, references are declared, no cycle.
+//! Files become a pipeline: kinds exist, inputs resolve and fit, references are declared, parameters are typed, no circle.
 //!
-//! Parameters get their types later, in [`matrix`](crate::pipeline::matrix), when the references in them are bound.
+//! All mistakes are told at once, but none that only follows from another: what a broken part would have declared is taken
+//! to be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use crate::base::name::{self, AxisName, StageName};
 use crate::base::suggest;
-use crate::pipeline::document::{Document, join};
+use crate::pipeline::axes::Declared;
+use crate::pipeline::document::join;
 use crate::pipeline::error::SpecError;
+use crate::pipeline::files::Files;
 use crate::pipeline::order;
 use crate::pipeline::overrides::Override;
-use crate::pipeline::scalar::{self, Reference};
-use crate::pipeline::spec::{Handling, Need, Pipeline, StageSpec};
-use crate::stage::{Arity, Kind, Registry, Slot};
+use crate::pipeline::spec::{Pipeline, StageSpec};
+use crate::pipeline::typing::{self, Works};
+use crate::stage::Registry;
 
-const TOP_LEVEL: [&str; 5] = ["pipeline", "about", "params", "matrix", "stages"];
-const BESIDE_KIND: [&str; 2] = ["needs", "about"];
+pub(super) const TOP_LEVEL: [&str; 6] = ["pipeline", "about", "use", "params", "matrix", "stages"];
 
-impl Pipeline {
-    /// Checks a document; returns all mistakes that can be told apart.
-    pub fn validate(
-        document: &Document,
-        overrides: &[Override],
-        registry: Registry,
-    ) -> Result<Self, Vec<SpecError>> {
-        let mut checker = Checker { document, registry, errors: Vec::new() };
-        let pipeline = checker.pipeline(overrides);
-        match (pipeline, checker.errors) {
-            (Some(pipeline), errors) if errors.is_empty() => Ok(pipeline),
-            (_, errors) => Err(errors),
-        }
-    }
+/// Checks files; returns the pipeline, and the typed work of each of its stages.
+pub(super) fn validate(
+    files: &Files,
+    overrides: &[Override],
+    registry: Registry,
+) -> Result<(Pipeline, Vec<Works>), Vec<SpecError>> {
+    let mut checker = Checker {
+        files,
+        registry,
+        overrides,
+        file: 0,
+        errors: files.missing.clone(),
+        declared: BTreeMap::new(),
+        used_overrides: BTreeSet::new(),
+        knows_axes: files.missing.is_empty(),
+        knows_parameters: files.missing.is_empty(),
+        stages: BTreeMap::new(),
+    };
+    let pipeline = checker.pipeline();
+    let works: Vec<Works> = pipeline
+        .stages
+        .iter()
+        .map(|spec| typing::works(files, &pipeline, spec, &mut checker.errors))
+        .collect();
+    if checker.errors.is_empty() { Ok((pipeline, works)) } else { Err(checker.errors) }
 }
 
-struct Checker<'a> {
-    document: &'a Document,
-    registry: Registry,
-    errors: Vec<SpecError>,
+/// What is known so far; files are looked at one by one.
+pub(super) struct Checker<'a> {
+    pub(super) files: &'a Files,
+    pub(super) registry: Registry,
+    pub(super) overrides: &'a [Override],
+    /// The file that is looked at.
+    pub(super) file: usize,
+    pub(super) errors: Vec<SpecError>,
+    pub(super) declared: BTreeMap<AxisName, Declared>,
+    pub(super) used_overrides: BTreeSet<String>,
+    /// Whether `declared` is all there is, so that another name is a mistake.
+    pub(super) knows_axes: bool,
+    /// Likewise for the parameters.
+    pub(super) knows_parameters: bool,
+    /// Every name under `stages`, and the file in which it stands.
+    pub(super) stages: BTreeMap<&'a str, usize>,
 }
 
 impl<'a> Checker<'a> {
-    fn pipeline(&mut self, overrides: &[Override]) -> Option<Pipeline> {
-        let top = self.mapping(&self.document.value, "", "a pipeline file")?;
-        self.known_keys(top, "", &TOP_LEVEL);
-        let name = self.pipeline_name(top);
-        let mut axes = self.axes(top);
-        let mut parameters = self.parameters(top);
-        let is_head_sound = self.errors.is_empty();
-        self.apply(overrides, &mut axes, &mut parameters);
-        let Some(stages) = top.get("stages") else {
-            self.error("pipeline", "a pipeline needs 'stages'", "no 'stages:' beside this", "add 'stages:'");
-            return None;
+    fn pipeline(&mut self) -> Pipeline {
+        let tops = self.tops();
+        let mut pipeline = Pipeline {
+            name: String::new(),
+            factors: Vec::new(),
+            parameters: BTreeMap::new(),
+            stages: Vec::new(),
         };
-        let stages = self.mapping(stages, "stages", "'stages'")?;
-        let specs: Vec<StageSpec> = stages.iter().filter_map(|(name, body)| self.stage(name, body)).collect();
-        // What a mistake above would make undeclared is no second mistake.
-        if is_head_sound {
-            self.references(&specs, &axes, &parameters);
-        }
-        if self.errors.is_empty() {
-            self.unused(&specs, &axes);
-        }
-        if !self.errors.is_empty() {
-            return None;
-        }
-        match order::order(self.document, specs) {
-            Ok(stages) => Some(Pipeline { name: name?, axes, parameters, stages }),
-            Err(errors) => {
-                self.errors = errors;
-                None
+        for (file, top) in &tops {
+            self.file = *file;
+            if let Some(matrix) = top.get("matrix") {
+                match self.mapping(matrix, "matrix", "'matrix'") {
+                    Some(matrix) => pipeline.factors.extend(self.matrix(matrix, "matrix", None)),
+                    None => self.knows_axes = false,
+                }
             }
         }
+        let stages = self.stages(&tops);
+        for (file, name, body) in &stages {
+            self.file = *file;
+            let matrix = join(&join("stages", name), "matrix");
+            if let Some(block) = body.get("matrix").and_then(|value| self.mapping(value, &matrix, "'matrix'"))
+            {
+                pipeline.factors.extend(self.matrix(block, &matrix, Some(&StageName::new(*name))));
+            }
+        }
+        self.parameters(&tops, &mut pipeline.parameters);
+        self.unused_overrides(&pipeline.parameters);
+        let specs: Vec<StageSpec> = stages
+            .into_iter()
+            .filter_map(|(file, name, body)| {
+                self.file = file;
+                self.stage(name, body, &pipeline.parameters)
+            })
+            .collect();
+        self.file = 0;
+        pipeline.name = tops.first().and_then(|(_, top)| self.pipeline_name(top)).unwrap_or_default();
+        let (specs, mut mistakes) = order::order(self.files, specs, &self.stages);
+        self.errors.append(&mut mistakes);
+        self.references(&specs, &pipeline.parameters);
+        if self.errors.is_empty() {
+            self.unused(&specs);
+        }
+        pipeline.stages = specs;
+        pipeline
     }
 
-    fn error(&mut self, path: &str, message: impl Into<String>, label: &str, hint: impl Into<String>) {
-        let span = self.document.spans.locate(path);
-        self.errors.push(SpecError::at(span, message, label).hint(hint));
+    /// The mapping that each file is.
+    fn tops(&mut self) -> Vec<(usize, &'a Map<String, Value>)> {
+        let mut tops = Vec::new();
+        for (file, document) in self.files.documents.iter().enumerate() {
+            self.file = file;
+            let Some(top) = self.mapping(&document.value, "", "a pipeline file") else {
+                (self.knows_axes, self.knows_parameters) = (false, false);
+                continue;
+            };
+            self.known_keys(top, "", &TOP_LEVEL);
+            let is_misspelt = |word: &str| {
+                let mut unknown = top.keys().filter(|key| !TOP_LEVEL.contains(&key.as_str()));
+                !top.contains_key(word) && unknown.any(|key| suggest::nearest(key, TOP_LEVEL) == Some(word))
+            };
+            self.knows_axes &= !is_misspelt("matrix") && !is_misspelt("use");
+            self.knows_parameters &= !is_misspelt("params") && !is_misspelt("use");
+            self.used_files(top);
+            tops.push((file, top));
+        }
+        tops
     }
 
-    fn key_error(&mut self, path: &str, message: impl Into<String>, label: &str, hint: impl Into<String>) {
-        let span = self.document.spans.locate_key(path);
-        self.errors.push(SpecError::at(span, message, label).hint(hint));
-    }
-
-    fn mapping(&mut self, value: &'a Value, path: &str, what: &str) -> Option<&'a Map<String, Value>> {
-        if value.as_object().is_none() {
-            self.error(
-                path,
-                format!("{what} must be a mapping"),
-                "not a mapping",
-                "write 'key: value' lines",
+    fn used_files(&mut self, top: &Map<String, Value>) {
+        let is_path = |value: &Value| value.as_str().is_some_and(|path| !path.is_empty());
+        let is_sound = match top.get("use") {
+            Some(Value::Array(paths)) => !paths.is_empty() && paths.iter().all(is_path),
+            Some(path) => is_path(path),
+            None => true,
+        };
+        if !is_sound {
+            (self.knows_axes, self.knows_parameters) = (false, false);
+            self.key_error(
+                "use",
+                "'use' must name a pipeline file, or a list of them",
+                "not a path",
+                "write 'use: other.yaml'",
             );
+        }
+    }
+
+    /// Every stage of every file.
+    fn stages(&mut self, tops: &[(usize, &'a Map<String, Value>)]) -> Vec<(usize, &'a str, &'a Value)> {
+        let mut found = Vec::new();
+        for (file, top) in tops {
+            self.file = *file;
+            let stages = top.get("stages").and_then(|stages| self.mapping(stages, "stages", "'stages'"));
+            for (name, body) in stages.into_iter().flatten() {
+                let path = join("stages", name);
+                if let Some(first) = self.stages.get(name.as_str()) {
+                    let label = format!("already at {}", self.files.place(*first, &path));
+                    let message = format!("stage '{name}' stands in two files");
+                    self.key_error(&path, message, &label, "rename or remove one of them");
+                } else {
+                    self.stages.insert(name, *file);
+                    found.push((*file, name.as_str(), body));
+                }
+            }
+        }
+        self.file = 0;
+        let has_stages = tops.iter().any(|(_, top)| top.contains_key("stages"));
+        if !has_stages && !tops.is_empty() && self.files.missing.is_empty() {
+            let path = if tops[0].1.contains_key("pipeline") { "pipeline" } else { "" };
+            self.error(path, "a pipeline needs 'stages'", "no 'stages:' beside this", "add 'stages:'");
+        }
+        found
+    }
+
+    pub(super) fn error(
+        &mut self,
+        path: &str,
+        message: impl Into<String>,
+        label: &str,
+        hint: impl Into<String>,
+    ) {
+        self.errors.push(self.files.error(self.file, path, message, label).hint(hint));
+    }
+
+    pub(super) fn key_error(
+        &mut self,
+        path: &str,
+        message: impl Into<String>,
+        label: &str,
+        hint: impl Into<String>,
+    ) {
+        let span = self.files.locate_key(self.file, path);
+        self.errors.push(SpecError::at(span, message, label).in_file(self.file).hint(hint));
+    }
+
+    pub(super) fn nowhere(&mut self, message: impl Into<String>, hint: impl Into<String>) {
+        let error = SpecError::nowhere(message).hint(hint);
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    pub(super) fn mapping(
+        &mut self,
+        value: &'a Value,
+        path: &str,
+        what: &str,
+    ) -> Option<&'a Map<String, Value>> {
+        if value.as_object().is_none() {
+            let message = format!("{what} must be a mapping");
+            self.error(path, message, "not a mapping", "write 'key: value' lines");
         }
         value.as_object()
     }
 
-    fn known_keys(&mut self, members: &Map<String, Value>, path: &str, known: &[&str]) {
+    pub(super) fn known_keys(&mut self, members: &Map<String, Value>, path: &str, known: &[&str]) {
         for key in members.keys().filter(|key| !known.contains(&key.as_str())) {
             let hint = suggest::hint(key, known.iter().copied());
             self.key_error(&join(path, key), format!("unknown key '{key}'"), "unknown", hint);
@@ -124,206 +249,51 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn axes(&mut self, top: &'a Map<String, Value>) -> BTreeMap<AxisName, Vec<Value>> {
-        let mut axes = BTreeMap::new();
-        let Some(matrix) = top.get("matrix").and_then(|value| self.mapping(value, "matrix", "'matrix'"))
-        else {
-            return axes;
-        };
-        for (axis, values) in matrix {
-            let path = join("matrix", axis);
-            match values.as_array() {
-                Some(values) if !values.is_empty() && values.iter().all(is_scalar) => {
-                    axes.insert(AxisName::new(axis), values.clone());
-                }
-                _ => {
-                    let message = format!("axis '{axis}' must be a list of one scalar or more");
-                    self.error(&path, message, "not such a list", format!("write '{axis}: [0, 1]'"));
-                }
-            }
-            if let Some(problem) = name::problem(axis) {
-                let message = format!("'{axis}' is not a name: {problem}");
-                self.key_error(&path, message, "not a name", "use letters, digits, '-' and '_'");
-            }
-        }
-        axes
-    }
-
-    fn parameters(&mut self, top: &'a Map<String, Value>) -> BTreeMap<String, Value> {
-        let params = top.get("params").and_then(|value| self.mapping(value, "params", "'params'"));
-        params.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
-
-    fn apply(
+    fn parameters(
         &mut self,
-        overrides: &[Override],
-        axes: &mut BTreeMap<AxisName, Vec<Value>>,
+        tops: &[(usize, &'a Map<String, Value>)],
         parameters: &mut BTreeMap<String, Value>,
     ) {
-        for Override { name, value } in overrides {
-            if let Some(values) = axes.get_mut(&AxisName::new(name)) {
-                *values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-            } else if let Some(parameter) = parameters.get_mut(name) {
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        for (file, top) in tops {
+            self.file = *file;
+            let Some(value) = top.get("params") else { continue };
+            let Some(members) = self.mapping(value, "params", "'params'") else {
+                self.knows_parameters = false;
+                continue;
+            };
+            for (name, value) in members {
+                let path = join("params", name);
+                if let Some(problem) = name::problem(name) {
+                    let message = format!("'{name}' is not a name: {problem}");
+                    self.key_error(&path, message, "not a name", "use letters, digits, '-' and '_'");
+                }
+                if let Some(first) = places.insert(name, *file) {
+                    let label = format!("already at {}", self.files.place(first, &path));
+                    let message = format!("parameter '{name}' stands in two files");
+                    self.key_error(&path, message, &label, "rename or remove one of them");
+                }
+                parameters.insert(name.clone(), value.clone());
+            }
+        }
+        for Override { name, value } in self.overrides {
+            if let Some(parameter) = parameters.get_mut(name).filter(|_| !self.used_overrides.contains(name))
+            {
                 *parameter = value.clone();
-            } else {
-                let names = axes.keys().map(AxisName::as_str).chain(parameters.keys().map(String::as_str));
+            }
+        }
+    }
+
+    fn unused_overrides(&mut self, parameters: &BTreeMap<String, Value>) {
+        let axes: Vec<AxisName> = self.declared.keys().cloned().collect();
+        for Override { name, .. } in self.overrides {
+            let is_known = parameters.contains_key(name) || axes.iter().any(|axis| axis.as_str() == name);
+            if !is_known && self.knows_axes && self.knows_parameters {
+                let names = axes.iter().map(AxisName::as_str).chain(parameters.keys().map(String::as_str));
                 let hint = suggest::hint(name, names);
                 let message = format!("--set {name}: the pipeline has no parameter or axis '{name}'");
-                self.errors.push(SpecError::nowhere(message).hint(hint));
+                self.nowhere(message, hint);
             }
         }
     }
-
-    fn stage(&mut self, stage: &str, body: &'a Value) -> Option<StageSpec> {
-        let path = join("stages", stage);
-        if let Some(problem) = name::problem(stage) {
-            let message = format!("'{stage}' is not a name: {problem}");
-            self.key_error(&path, message, "not a name", "use letters, digits, '-' and '_'");
-        }
-        let members = self.mapping(body, &path, &format!("stage '{stage}'"))?;
-        let (kind, parameters) = self.kind(stage, members, &path)?;
-        Some(StageSpec {
-            name: StageName::new(stage),
-            kind,
-            path: join(&path, kind.name),
-            parameters: if parameters.is_null() { Value::Object(Map::new()) } else { parameters.clone() },
-            needs: self.needs(stage, members, &path, kind),
-            handling: Handling::default(),
-        })
-    }
-
-    fn kind(
-        &mut self,
-        stage: &str,
-        members: &'a Map<String, Value>,
-        path: &str,
-    ) -> Option<(&'static Kind, &'a Value)> {
-        let mut found: Vec<(&'static Kind, &Value)> = Vec::new();
-        for (key, value) in members.iter().filter(|(key, _)| !BESIDE_KIND.contains(&key.as_str())) {
-            if let Some(kind) = self.registry.find(key) {
-                found.push((kind, value));
-            } else {
-                let known = self.registry.names().chain(BESIDE_KIND);
-                let message = format!("stage '{stage}': '{key}' is neither a kind nor a key of a stage");
-                self.key_error(&join(path, key), message, "unknown", suggest::hint(key, known));
-                return None;
-            }
-        }
-        match found[..] {
-            [one] => Some(one),
-            [] => {
-                let hint = suggest::one_of(self.registry.names());
-                self.key_error(path, format!("stage '{stage}' has no kind"), "what should it do?", hint);
-                None
-            }
-            [(first, _), (second, _), ..] => {
-                let message =
-                    format!("stage '{stage}' has two kinds, '{}' and '{}'", first.name, second.name);
-                self.key_error(&join(path, second.name), message, "a second kind", "make it two stages");
-                None
-            }
-        }
-    }
-
-    fn needs(
-        &mut self,
-        stage: &str,
-        members: &'a Map<String, Value>,
-        path: &str,
-        kind: &'static Kind,
-    ) -> Vec<Need> {
-        let path = join(path, "needs");
-        let needs = members.get("needs").and_then(|value| self.mapping(value, &path, "'needs'"));
-        let mut filled = Vec::new();
-        let mut is_misspelt = false;
-        for (slot_name, value) in needs.into_iter().flatten() {
-            let here = join(&path, slot_name);
-            if let Some(slot) = kind.slot(slot_name) {
-                filled.extend(self.stage_names(value, &here, &slot).map(|stages| Need { slot, stages }));
-            } else {
-                let message = format!("kind '{}' has no slot '{slot_name}'", kind.name);
-                let hint = suggest::hint(slot_name, kind.slots.iter().map(|slot| &*slot.name));
-                self.key_error(&here, message, "unknown slot", hint);
-                is_misspelt = true;
-            }
-        }
-        let is_empty = |slot: &&Slot| !needs.is_some_and(|needs| needs.contains_key(&*slot.name));
-        let lacking: Vec<&Slot> =
-            kind.slots.iter().filter(|slot| slot.arity != Arity::Any).filter(is_empty).collect();
-        if !lacking.is_empty() && !is_misspelt {
-            let list =
-                |text: fn(&Slot) -> String| lacking.iter().map(|s| text(s)).collect::<Vec<_>>().join(", ");
-            let names = list(|slot| format!("'{}'", slot.name));
-            let plural = if lacking.len() == 1 { "" } else { "s" };
-            let message = format!("stage '{stage}' ({}) lacks its input{plural} {names}", kind.name);
-            let fill = list(|slot| format!("{}: STAGE", slot.name));
-            let types = list(|slot| format!("'{}'", slot.ty));
-            let hint = format!("add 'needs: {{ {fill} }}' with stages that give {types}");
-            self.key_error(&join("stages", stage), message, "missing input", hint);
-        }
-        filled
-    }
-
-    fn stage_names(&mut self, value: &Value, path: &str, slot: &Slot) -> Option<Vec<StageName>> {
-        let names: Option<Vec<StageName>> = match value {
-            Value::String(name) => Some(vec![StageName::new(name)]),
-            Value::Array(items) if slot.arity != Arity::One => {
-                items.iter().map(|item| item.as_str().map(StageName::new)).collect()
-            }
-            _ => None,
-        };
-        if names.as_ref().is_none_or(Vec::is_empty) {
-            let hint = "write the name of a stage, or a list of names where the slot takes many";
-            self.error(path, format!("slot '{}' must name a stage", slot.name), "not a stage's name", hint);
-            return None;
-        }
-        names
-    }
-
-    fn references(
-        &mut self,
-        stages: &[StageSpec],
-        axes: &BTreeMap<AxisName, Vec<Value>>,
-        parameters: &BTreeMap<String, Value>,
-    ) {
-        let mut mistakes = Vec::new();
-        for stage in stages {
-            scalar::walk(&stage.parameters, &stage.path, &mut |path, value| {
-                let (what, sigil, name, hint) = match scalar::reference(value) {
-                    Some(Reference::Axis(name)) if !axes.contains_key(&AxisName::new(name)) => {
-                        ("axis", "matrix", name, suggest::hint(name, axes.keys().map(AxisName::as_str)))
-                    }
-                    Some(Reference::Parameter(name)) if !parameters.contains_key(name) => (
-                        "parameter",
-                        "params",
-                        name,
-                        suggest::hint(name, parameters.keys().map(String::as_str)),
-                    ),
-                    Some(Reference::Malformed) => {
-                        ("reference", "params", "", "write '$axis' or '${params.name}'".to_owned())
-                    }
-                    _ => return,
-                };
-                let message = format!("no {what} '{name}' is declared under '{sigil}'");
-                mistakes.push((path.to_owned(), message, hint));
-            });
-        }
-        for (path, message, hint) in mistakes {
-            self.error(&path, message, "not declared", hint);
-        }
-    }
-
-    fn unused(&mut self, stages: &[StageSpec], axes: &BTreeMap<AxisName, Vec<Value>>) {
-        for axis in axes.keys() {
-            if !stages.iter().any(|stage| scalar::axes(&stage.parameters).contains(axis)) {
-                let message = format!("axis '{axis}' is declared, but no stage mentions '${axis}'");
-                let hint = format!("use '${axis}' in a stage, or remove the axis");
-                self.key_error(&join("matrix", axis.as_str()), message, "varies nothing", hint);
-            }
-        }
-    }
-}
-
-fn is_scalar(value: &Value) -> bool {
-    !value.is_array() && !value.is_object() && !value.is_null()
 }

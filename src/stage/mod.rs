@@ -8,6 +8,7 @@ pub mod context;
 pub mod key;
 pub mod parts;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -19,7 +20,8 @@ pub use key::{KeyFields, StageKey};
 ///
 /// The serialised form of the struct is what enters the key, so a field at its no-op default must be left out of it
 /// (`#[serde(default, skip_serializing_if = …)]`): then adding an option later keeps old keys.
-pub trait Stage: Serialize + DeserializeOwned + Send + Sync + 'static {
+/// Its schema ([`JsonSchema`], derived) tells editors what the struct takes; doc comments of its fields are shown to users.
+pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// The word in the pipeline file.
     const KIND: &'static str;
     /// Raised when equal inputs should give another output.
@@ -142,6 +144,7 @@ pub struct Kind {
     /// See [`Stage::PUBLISHED`].
     pub published: bool,
     parse: ParseFn,
+    schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 type ParseFn = fn(&'static Kind, &serde_json::Value) -> Result<Box<dyn AnyStage>, ParseError>;
@@ -160,6 +163,7 @@ impl Kind {
             resumes: S::RESUMES,
             published: S::PUBLISHED,
             parse: parse::<S>,
+            schema: S::json_schema,
         }
     }
 
@@ -167,6 +171,11 @@ impl Kind {
     pub fn slot(&self, name: &str) -> Option<Slot> {
         let declared = self.slots.iter().find(|slot| slot.name == name).cloned();
         declared.or_else(|| self.open.as_ref().map(|slot| slot.named(name)))
+    }
+
+    /// What its parameters may be, with definitions of their parts left with the generator.
+    pub fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        (self.schema)(generator)
     }
 
     /// Reads parameters into a stage of this kind.
@@ -179,8 +188,11 @@ fn parse<S: Stage>(
     kind: &'static Kind,
     parameters: &serde_json::Value,
 ) -> Result<Box<dyn AnyStage>, ParseError> {
-    let stage: S = serde_path_to_error::deserialize(parameters)
-        .map_err(|e| ParseError::Shape { path: e.path().to_string(), message: e.inner().to_string() })?;
+    // Following the path costs as much as reading, so it is followed only when there is a mistake to place.
+    let stage = S::deserialize(parameters).or_else(|_| {
+        serde_path_to_error::deserialize(parameters)
+            .map_err(|e| ParseError::Shape { path: e.path().to_string(), message: e.inner().to_string() })
+    })?;
     stage.check().map_err(ParseError::Value)?;
     Ok(Box::new(Typed { kind, stage }))
 }

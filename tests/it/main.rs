@@ -7,6 +7,7 @@ mod command;
 mod determinism;
 mod errors;
 mod incremental;
+mod language;
 mod numerics;
 mod paper;
 mod reading;

@@ -23,9 +23,11 @@ mod workplace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
+use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{FILES, parameters};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 use access::Access;
@@ -37,13 +39,14 @@ use stamps::Stamps;
 use workplace::Workplace;
 
 /// Parameters of `command`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Command {
     /// A text for `sh -c`; or a program and its arguments.
     run: Run,
     /// What it writes, relative to its working folder; a path that ends in `/` is a folder, taken whole.
     #[serde(deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<String>")]
     outputs: BTreeSet<String>,
     /// Files and folders of the project that it reads; they are in its working folder under the same paths.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]

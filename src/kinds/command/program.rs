@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ const GRACE: Duration = Duration::from_millis(500);
 const CHUNK: usize = 1 << 14;
 
 /// What to run.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, JsonSchema, Debug)]
 #[serde(untagged, expecting = "expected a text for the shell, or a list: a program and its arguments")]
 pub(super) enum Run {
     /// By `sh -c`.
@@ -40,8 +41,9 @@ pub(super) enum Run {
 }
 
 /// A scalar as text: `3` and `"3"` are the same.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, JsonSchema, Debug)]
 #[serde(transparent)]
+#[schemars(extend("type" = ["string", "number", "boolean"]))]
 pub(super) struct Text(pub(super) String);
 
 impl<'de> Deserialize<'de> for Text {

@@ -7,6 +7,7 @@ use std::io;
 use std::process::{Child, Command};
 use std::sync::Once;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::command::access::Access;
@@ -14,7 +15,7 @@ use crate::kinds::command::error::{CommandError, hinted};
 use crate::stage::{Context, StageError};
 
 /// Whether access to what was not declared is denied.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Sandbox {
     /// Where the kernel can; elsewhere the user is told that nothing is checked.

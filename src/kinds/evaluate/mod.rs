@@ -6,6 +6,7 @@ mod cells;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::canonical;
@@ -13,6 +14,7 @@ use crate::base::digest::{Digest, Fields};
 use crate::base::fsx;
 use crate::data::{self, Examples, Split};
 use crate::kinds::evaluate::cells::Cells;
+use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{DATASET, PATCHES, PROBES, RUN, parameters};
 use crate::nn::kernels;
 use crate::nn::metric::Metric;
@@ -26,14 +28,16 @@ use crate::stage::{ArtifactType, Context, Inputs, Slot, Stage, StageError};
 const BATCH: usize = 256;
 
 /// Parameters of `evaluate`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluate {
     /// On which examples.
     #[serde(deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<Split>")]
     split: BTreeSet<Split>,
     /// What to measure.
     #[serde(deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<Metric>")]
     metrics: BTreeSet<Metric>,
 }
 

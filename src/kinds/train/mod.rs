@@ -8,6 +8,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::canonical;
@@ -31,7 +32,7 @@ use crate::nn::zoo::Arch;
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
 /// Parameters of `train`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Train {
     /// Architecture.
@@ -52,14 +53,14 @@ pub struct Train {
     checkpoints: Checkpoints,
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected 'all' or a list of epochs")]
 enum Checkpoints {
     Word(All),
     Epochs(BTreeSet<u32>),
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum All {
     All,

@@ -1,5 +1,6 @@
 //! The study's fully connected networks "D×H": D dense ReLU layers of width H and a linear output (its section 3).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::LayerName;
@@ -9,7 +10,7 @@ use crate::nn::network::{Layer, Network};
 use crate::nn::problem::{self, Problem};
 
 /// Depth and width of a fully connected network; 3×256 has four layers, `layer1` to `layer4`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fcn {
     /// Number of hidden layers.

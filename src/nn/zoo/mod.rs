@@ -2,6 +2,7 @@
 
 mod fcn;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use fcn::Fcn;
@@ -10,7 +11,7 @@ use crate::nn::network::Network;
 use crate::nn::problem::Problem;
 
 /// An architecture, as written in a pipeline file: `{ fcn: { depth: 3, width: 256 } }`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Arch {
     /// Fully connected.

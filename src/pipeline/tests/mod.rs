@@ -1,16 +1,24 @@
 //! The language on toy kinds: the join rule, and what moves a key and what does not.
 
+mod combinations;
+mod files;
+mod targets;
+
+use std::path::Path;
+
 use proptest::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::base::fsx::FileError;
 use crate::stage::{ArtifactType, Context, Inputs, Kind, Slot, Stage, StageError};
 
 const THING: ArtifactType = ArtifactType("thing");
 
 macro_rules! toy {
     ($name:ident, $word:literal, $slots:expr) => {
-        #[derive(Serialize, Deserialize)]
+        #[derive(Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         struct $name {
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +48,24 @@ toy!(Join, "join", &[Slot::many("from", THING)]);
 static TOYS: &[Kind] = &[Kind::of::<Make>(), Kind::of::<Pass>(), Kind::of::<Join>()];
 
 fn keyed(text: &str) -> Result<Keyed, SpecErrors> {
-    load("toy.yaml", text, &[], Registry(TOYS), "toy", &|_| unreachable!("no toy reads files"))
+    keyed_with(text, &[], &[])
+}
+
+/// With overrides, and with other files: name and text.
+fn keyed_with(text: &str, overrides: &[&str], files: &[(&str, &str)]) -> Result<Keyed, SpecErrors> {
+    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().unwrap()).collect();
+    let read = |path: &Path| {
+        let file = files.iter().find(|(name, _)| Path::new(name) == path);
+        let missing = || FileError::new("read", path, std::io::ErrorKind::NotFound.into());
+        file.map(|(_, text)| (*text).to_owned()).ok_or_else(missing)
+    };
+    let surroundings = Surroundings {
+        registry: Registry(TOYS),
+        numerics: "toy",
+        digest: &|_| unreachable!("no toy reads files"),
+        read: &read,
+    };
+    load("toy.yaml", text, &overrides, &surroundings)
 }
 
 /// Each node with the nodes that it needs.
@@ -108,6 +133,7 @@ extra: 1
         "axis 'seed' must be a list of one scalar or more",
         "stage 'a': 'mak' is neither a kind nor a key of a stage",
         "kind 'pass' has no slot 'form'",
+        "no axis 'sede' is declared under 'matrix'",
         "unknown key 'extra'",
     ];
     assert_eq!(messages, expected);
@@ -155,6 +181,36 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
+    /// What is written as YAML is read as it was, with the same key.
+    #[test]
+    fn values_survive_print_and_parse(value in json()) {
+        let file = serde_json::json!({ "pipeline": "t", "stages": { "a": { "make": { "x": value } } } });
+        let printed = serde_yaml::to_string(&file).unwrap();
+        prop_assert_eq!(&Document::parse("t", &printed).unwrap().value, &file, "{}", printed);
+        let key = |text: &str| keyed(text).unwrap().nodes[0].key;
+        prop_assert_eq!(key(&printed), key(&file.to_string()));
+    }
+
+    /// The order of stages, of keys and of an axis's values moves no key.
+    #[test]
+    fn order_moves_no_key(order in Just([0, 1, 2, 3]).prop_shuffle(), flip in any::<bool>()) {
+        let stages = [
+            "  a: { make: { x: $seed, y: 1 } }\n",
+            "  b: { needs: { from: a }, pass: { y: $lr } }\n",
+            "  c: { needs: { from: [a, b] }, join: {} }\n",
+            "  d: { join: { x: $seed }, needs: { from: b } }\n",
+        ];
+        let matrix = if flip { "{ lr: [0.2, 0.1], seed: [1, 0] }" } else { "{ seed: [0, 1], lr: [0.1, 0.2] }" };
+        let keys = |matrix: &str, order: [usize; 4]| {
+            let text = order.map(|at| stages[at]).concat();
+            let keyed = keyed(&format!("matrix: {matrix}\nstages:\n{text}pipeline: t\n")).unwrap();
+            let mut keys: Vec<_> = keyed.nodes.iter().map(|n| (n.node.to_string(), n.key.to_string())).collect();
+            keys.sort();
+            keys
+        };
+        prop_assert_eq!(keys(matrix, order), keys("{ seed: [0, 1], lr: [0.1, 0.2] }", [0, 1, 2, 3]));
+    }
+
     /// Keys agree exactly where parameters do.
     #[test]
     fn keys_are_injective(a in json(), b in json()) {

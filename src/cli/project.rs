@@ -10,7 +10,7 @@ use crate::nn::kernels;
 
 use crate::pipeline::{self, DigestOf, Keyed, Override, Surroundings};
 use crate::stage::Registry;
-use crate::store::Store;
+use crate::store::{Digests, Store};
 
 /// An opened pipeline.
 pub(super) struct Project {
@@ -28,9 +28,10 @@ impl Project {
     pub(super) fn open(target: &Target) -> Result<Self, Failure> {
         let root = root(&target.pipeline);
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
-        let store = Store::open(&results.join("store"))?;
-        let digests = store.digests();
+        let folder = results.join("store");
+        let digests = Digests::new(&folder);
         let keyed = load(&target.pipeline, &target.overrides, &|path| digests.of(&root.join(path)))?;
+        let store = Store::open(&folder)?;
         Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })
     }
 }

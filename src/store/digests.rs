@@ -25,8 +25,9 @@ pub struct Digests {
 }
 
 impl Digests {
-    pub(super) fn new(journal: PathBuf) -> Self {
-        Self { journal, known: OnceLock::new(), learnt: Mutex::new(Vec::new()) }
+    /// Those of earlier times, if the store under this folder has them. What is learnt is kept if the store is there in the end.
+    pub fn new(store: &Path) -> Self {
+        Self { journal: store.join("v1/digests"), known: OnceLock::new(), learnt: Mutex::new(Vec::new()) }
     }
 
     /// The digest of a file's bytes, or of a folder: of the names and digests of all files below it.
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn a_folder_is_known_by_its_names_and_contents() {
         let folder = tempfile::tempdir().unwrap();
-        let digests = || Digests::new(folder.path().join("journal"));
+        let digests = || Digests::new(folder.path());
         let tree = folder.path().join("tree");
         let write = |name: &str, text: &str| fsx::write_atomic(&tree.join(name), text.as_bytes()).unwrap();
         write("a.txt", "alpha");
@@ -107,14 +108,15 @@ mod tests {
     #[test]
     fn a_settled_file_is_hashed_once_and_a_changed_one_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (journal, path) = (folder.path().join("journal"), folder.path().join("file"));
-        let ask = || Digests::new(journal.clone()).of(&path).unwrap();
+        let (journal, path) = (folder.path().join("v1/digests"), folder.path().join("file"));
+        let ask = || Digests::new(folder.path()).of(&path).unwrap();
         fsx::write_atomic(&path, b"one").unwrap();
         assert_eq!(ask(), Digest::of(b"one"));
         assert!(fsx::size(&journal).is_none(), "what was just written is not remembered");
 
         // What the journal says of a file is believed as long as its identity holds.
         let identity = fsx::identity(&path).unwrap();
+        fsx::create_dir_all(journal.parent().unwrap()).unwrap();
         journal::append(&journal, &[(identity, Digest::of(b"what the journal says"))]).unwrap();
         assert_eq!(ask(), Digest::of(b"what the journal says"));
         fsx::open(&path).unwrap().set_times(FileTimes::new().set_modified(UNIX_EPOCH)).unwrap();

@@ -256,11 +256,6 @@ impl Store {
         PartStore::new(self.root.join("parts"))
     }
 
-    /// Digests of files outside the store.
-    pub fn digests(&self) -> Digests {
-        Digests::new(self.root.join("digests"))
-    }
-
     /// Where a stage writes what people want to read afterwards.
     pub fn log_path(&self, key: StageKey) -> PathBuf {
         self.fan_out("logs", &key.to_string(), ".txt")

@@ -29,7 +29,7 @@ use crate::base::canonical;
 use crate::base::digest::{Digest, Fields};
 use crate::stage::Kind;
 
-/// Identity of an execution: equal keys, equal bytes. Only [`KeyFields`] makes one.
+/// Identity of an execution: equal keys, equal bytes. Only [`KeyFields`] makes a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StageKey(Digest);
@@ -48,6 +48,13 @@ impl StageKey {
     /// The first 12 hex digits.
     pub fn short(&self) -> String {
         self.0.short()
+    }
+}
+
+impl From<Digest> for StageKey {
+    /// Takes a key out of a name or a note that was made from one.
+    fn from(digest: Digest) -> Self {
+        Self(digest)
     }
 }
 

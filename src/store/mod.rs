@@ -8,24 +8,32 @@
 //!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
 //!    logs/ab/cdef….txt      what a stage printed
 //!    quarantine/            objects whose bytes were not those of their names
+//!    runs/<pipeline>-<n>    keys of the latest runs, which a collection keeps
+//!    tags/                  copies of locks whose results a collection keeps
 //!    index, digests         what can be computed again, but not in a moment
+//!    gc.lock                held by all who use the store, or by the one who collects
 //! ```
 //!
 //! Only a record makes a result: everything before it can be lost at any moment without harm. A change of format is a new
 //! folder (`v2`), never a migration.
 
+mod audit;
 mod digests;
+mod gc;
 mod index;
 mod lease;
 mod parts;
 pub mod record;
+mod runs;
 mod staging;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use audit::{Audit, Trouble};
 pub use digests::Digests;
+pub use gc::{Freed, Keep, Usage};
 pub use lease::Lease;
 pub use parts::PartStore;
 pub use record::{Output, Provenance, Record, Summary};
@@ -37,6 +45,7 @@ use crate::base::fsx::{self, FileError};
 use crate::stage::key::ContentKey;
 use crate::stage::{KeyFields, StageKey};
 use index::{Entry, Index};
+use lease::Presence;
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +62,12 @@ pub enum StoreError {
     /// A stage ended well but left no file.
     #[error("the stage ended without writing any file")]
     NoOutput,
+    /// What nobody refers to can only be removed while nobody makes anything.
+    #[error("another process is using the store '{}'", store.display())]
+    InUse {
+        /// The store.
+        store: PathBuf,
+    },
 }
 
 /// A folder of results. Clones are the same store.
@@ -60,6 +75,8 @@ pub enum StoreError {
 pub struct Store {
     root: PathBuf,
     index: Arc<Mutex<Index>>,
+    /// As long as a store is open, nothing is removed from it.
+    presence: Arc<Presence>,
 }
 
 /// Answer to the wish to do a piece of work.
@@ -93,8 +110,9 @@ impl Store {
         for part in ["objects", "records", "staging", "leases"] {
             fsx::create_dir_all(&root.join(part))?;
         }
+        let presence = Arc::new(Presence::take(&root.join("gc.lock"))?);
         let index = Index::open(root.join("index"), &root.join("records"))?;
-        Ok(Self { root, index: Arc::new(Mutex::new(index)) })
+        Ok(Self { root, index: Arc::new(Mutex::new(index)), presence })
     }
 
     /// Looks up a key. The content of objects is checked, by hashing those that are not known to be unchanged.
@@ -208,8 +226,16 @@ impl Store {
             outputs: of.outputs.clone(),
             provenance: Provenance { same_as: Some(of.key), ..provenance },
         };
-        fsx::write_atomic(&self.record_path(record.key), record.to_text().as_bytes())?;
-        Ok(self.remember(&record))
+        self.write(&record)
+    }
+
+    /// Writes a record durably: from here on the result is there.
+    fn write(&self, record: &Record) -> Result<Arc<Summary>, StoreError> {
+        let path = self.record_path(record.key);
+        fsx::write_atomic(&path, record.to_text().as_bytes())?;
+        fsx::sync_dir(path.parent().expect("a record lies in a folder"))?;
+        fsx::sync_dir(&self.root.join("records"))?;
+        Ok(self.remember(record))
     }
 
     /// Moves an object whose bytes are not those of its name out of the way, so that it is made anew.
@@ -217,7 +243,9 @@ impl Store {
         let folder = self.root.join("quarantine");
         fsx::create_dir_all(&folder)?;
         let taken = fsx::list(&folder)?.len();
-        Ok(fsx::rename(&self.object_path(digest), &folder.join(format!("{digest}-{taken}")))?)
+        let moved = fsx::rename(&self.object_path(digest), &folder.join(format!("{digest}-{taken}")));
+        // Another process may have moved it already.
+        moved.or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error.into()) })
     }
 
     /// Where parts are.

@@ -1,4 +1,7 @@
 //! Parts on disk: a folder per key, a file per part, named by its digest, which is also how a torn or damaged one is known.
+//!
+//! The store cannot know what a key stands for, nor who will ask for it. So the folder of a key carries the time of its last use
+//! (adding sets it, reading does too), and a collection removes those that nobody used for some days.
 
 use std::path::PathBuf;
 
@@ -34,7 +37,11 @@ impl PartStore {
 impl Parts for PartStore {
     fn read(&self, key: Digest) -> Result<Vec<Vec<u8>>, FileError> {
         let mut parts = Vec::new();
-        for name in self.names(key)? {
+        let names = self.names(key)?;
+        if !names.is_empty() {
+            let _ = fsx::touch(&self.folder(key)); // fails in a store that may only be read
+        }
+        for name in names {
             match fsx::read(&self.folder(key).join(&name)) {
                 Ok(bytes) if Digest::of(&bytes).to_string() == name => parts.push(bytes),
                 Ok(_) => {}
@@ -55,7 +62,9 @@ impl Parts for PartStore {
         if fsx::size(&path) == Some(bytes.len() as u64) {
             return Ok(());
         }
-        fsx::write_atomic(&path, bytes)
+        fsx::write_atomic(&path, bytes)?;
+        // The part's name, the key's folder, and the folder of that one.
+        path.ancestors().skip(1).take(3).try_for_each(fsx::sync_dir)
     }
 
     fn remove(&self, key: Digest) -> Result<(), FileError> {

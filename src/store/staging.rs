@@ -82,11 +82,9 @@ impl Staging {
         self.sync(&outputs)?;
         let content = fields.content_key(inputs.iter().copied());
         let record = Record { key: self.key, content: Some(content), fields, inputs, outputs, provenance };
-        let path = self.store.record_path(self.key);
-        fsx::write_atomic(&path, record.to_text().as_bytes())?;
-        fsx::sync_dir(path.parent().expect("a record lies in a folder"))?;
-        let summary = self.store.remember(&record);
-        fsx::remove_dir_all(&self.folder)?;
+        let summary = self.store.write(&record)?;
+        // The result is there; a folder that stays is for a collection to remove.
+        let _ = fsx::remove_dir_all(&self.folder);
         Ok(summary)
     }
 

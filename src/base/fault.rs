@@ -127,7 +127,8 @@ fn tear(folder: &Path, dirty: &BTreeSet<u64>, coins: &mut Stream) {
 /// Called before each call that changes something.
 pub(super) fn before(action: &'static str, path: &Path) -> io::Result<()> {
     let mut plans = plans();
-    let Some(plan) = plans.iter_mut().find(|(folder, _)| path.starts_with(folder)).map(|(_, plan)| plan) else {
+    let Some(plan) = plans.iter_mut().find(|(folder, _)| path.starts_with(folder)).map(|(_, plan)| plan)
+    else {
         return Ok(());
     };
     let call = plan.calls;

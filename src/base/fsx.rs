@@ -281,7 +281,8 @@ fn replace(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{name}.{}-{turn}.tmp", std::process::id()));
-    let filled = fill(&temporary).and_then(|()| sync_file(&temporary)).and_then(|()| rename(&temporary, path));
+    let filled =
+        fill(&temporary).and_then(|()| sync_file(&temporary)).and_then(|()| rename(&temporary, path));
     filled.map_err(|error| {
         let _ = remove_file(&temporary);
         FileError { action: "write", path: path.to_owned(), ..error }

@@ -4,8 +4,10 @@
 //! by the user.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
+mod du;
 mod explain;
 mod failure;
+mod gc;
 mod machine;
 mod plan;
 mod progress;
@@ -13,6 +15,7 @@ mod project;
 mod run;
 mod status;
 mod summary;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -41,6 +44,12 @@ enum Command {
     Plan(plan::Plan),
     /// Say what makes the key of a stage, and how it differs from the nearest execution
     Explain(explain::Explain),
+    /// Check every byte: objects, records, locks, published files; or do stages again and compare
+    Verify(verify::Verify),
+    /// Remove from the store what no lock, tag or recent run refers to
+    Gc(gc::Gc),
+    /// Say what takes how much space
+    Du(du::Du),
 }
 
 /// What every command on a pipeline takes.
@@ -68,6 +77,9 @@ pub fn main() -> ExitCode {
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
         Command::Explain(command) => command.execute(),
+        Command::Verify(command) => command.execute(),
+        Command::Gc(command) => command.execute(),
+        Command::Du(command) => command.execute(),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -160,7 +160,8 @@ impl Store {
         let staging = self.root.join("staging");
         let is_dead = |name: &String| {
             let key = StageKey::parse(name);
-            !key.is_some_and(|key| self.is_staged(key)) || is_unused(&staging.join(name).join("scratch"), unused_for)
+            !key.is_some_and(|key| self.is_staged(key))
+                || is_unused(&staging.join(name).join("scratch"), unused_for)
         };
         let mut dead: Vec<_> = list(&staging)?.into_iter().filter(is_dead).map(|n| staging.join(n)).collect();
         let leases = self.root.join("leases");
@@ -173,7 +174,10 @@ impl Store {
 
     fn dead_logs(&self, keys: &BTreeSet<StageKey>) -> Result<Vec<PathBuf>, StoreError> {
         let logs = self.named("logs", ".txt")?.into_iter();
-        Ok(logs.filter(|(digest, _)| !keys.contains(&StageKey::from(*digest))).map(|(_, path)| path).collect())
+        Ok(logs
+            .filter(|(digest, _)| !keys.contains(&StageKey::from(*digest)))
+            .map(|(_, path)| path)
+            .collect())
     }
 
     /// What killed processes left of files that they were writing.
@@ -181,7 +185,11 @@ impl Store {
         let is_left = |name: &String| {
             !name.starts_with("staging/") && name.rsplit('/').next().is_some_and(fsx::is_temporary)
         };
-        Ok(fsx::files_below(&self.root)?.into_iter().filter(is_left).map(|name| self.root.join(name)).collect())
+        Ok(fsx::files_below(&self.root)?
+            .into_iter()
+            .filter(is_left)
+            .map(|name| self.root.join(name))
+            .collect())
     }
 
     fn old_quarantine(&self, unused_for: Duration) -> Result<Vec<PathBuf>, StoreError> {

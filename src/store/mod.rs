@@ -25,6 +25,7 @@ mod lease;
 mod parts;
 pub mod record;
 mod runs;
+mod scratch;
 mod staging;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub use gc::{Freed, Keep, Usage};
 pub use lease::Lease;
 pub use parts::PartStore;
 pub use record::{Output, Provenance, Record, Summary};
+pub use scratch::ScratchStore;
 pub use staging::Staging;
 
 use crate::base::digest::Digest;
@@ -251,6 +253,11 @@ impl Store {
     /// Where parts are.
     pub fn parts(&self) -> PartStore {
         PartStore::new(self.root.join("parts"))
+    }
+
+    /// Where tags are: copies of locks, whose results a collection keeps.
+    pub fn tags(&self) -> PathBuf {
+        self.root.join("tags")
     }
 
     /// Digests of files outside the store.

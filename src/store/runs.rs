@@ -17,7 +17,8 @@ impl Store {
         let bytes: Vec<u8> = keys.iter().flat_map(|key| *key.digest().bytes()).collect();
         let folder = self.root.join("runs");
         let notes = self.notes(pipeline)?;
-        let says_the_same = |(_, name): &(u64, String)| fsx::read(&folder.join(name)).is_ok_and(|b| b == bytes);
+        let says_the_same =
+            |(_, name): &(u64, String)| fsx::read(&folder.join(name)).is_ok_and(|b| b == bytes);
         if notes.last().is_some_and(says_the_same) {
             return Ok(());
         }
@@ -47,7 +48,8 @@ impl Store {
             let number = name.strip_prefix(pipeline)?.strip_prefix('-')?.parse().ok()?;
             Some((number, name))
         };
-        let mut notes: Vec<_> = fsx::files_below(&self.root.join("runs"))?.into_iter().filter_map(number).collect();
+        let mut notes: Vec<_> =
+            fsx::files_below(&self.root.join("runs"))?.into_iter().filter_map(number).collect();
         notes.sort();
         Ok(notes)
     }
@@ -63,7 +65,8 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let key = |n: u8| StageKey::from(Digest::of(&[n]));
         let note = |pipeline: &str, n: u8| store.note_run(pipeline, &[key(n)].into()).unwrap();
-        let remembered = || (0..20).filter(|n| store.noted_keys().unwrap().contains(&key(*n))).collect::<Vec<_>>();
+        let remembered =
+            || (0..20).filter(|n| store.noted_keys().unwrap().contains(&key(*n))).collect::<Vec<_>>();
         note("fig-1", 19);
         for n in [0, 0, 1, 0, 1, 0] {
             note("fig", n);

@@ -36,6 +36,11 @@ impl FileError {
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
+
+    /// Whether nothing may be written there.
+    pub fn is_not_allowed(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+    }
 }
 
 type Result<T> = std::result::Result<T, FileError>;

@@ -2,7 +2,7 @@
 //!
 //! Never here: what a lock says (the engine compares that), and a change of the store, but for [`Store::repair`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +17,8 @@ use crate::store::{Store, StoreError};
 /// What is wrong with a file of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// An object whose bytes are not those of its name.
+    /// An object that a record names, and whose bytes are not those of its name. One that no record names is what a power cut
+    /// left of a commit: the next commit of the same bytes replaces it.
     Damaged(Digest),
     /// An object that a record names is not there.
     Missing(Digest),
@@ -56,21 +57,21 @@ impl Store {
             let is_right = Digest::of_file(path).is_ok_and(|(found, _)| found == *digest);
             let done = done.fetch_add(sizes[digest], Ordering::Relaxed) + sizes[digest];
             progress(done, total);
-            (!is_right).then_some(Trouble::Damaged(*digest))
+            (!is_right).then_some(*digest)
         };
-        let mut troubles: Vec<_> = objects.par_iter().filter_map(check).collect();
-        let (mut records, mut missing) = (Vec::new(), BTreeMap::new());
+        let damaged: BTreeSet<Digest> = objects.par_iter().filter_map(check).collect();
+        let (mut records, mut troubles, mut named) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (digest, path) in self.named("records", ".json")? {
             let record = fsx::read(&path).ok().and_then(|bytes| Record::parse(&bytes));
             let Some(record) = record.filter(|record| record.key == StageKey::from(digest)) else {
                 troubles.push(Trouble::Unreadable(path));
                 continue;
             };
-            let absent = record.outputs.iter().filter(|output| !sizes.contains_key(&output.digest));
-            missing.extend(absent.map(|output| (output.digest, ())));
+            named.extend(record.outputs.iter().map(|output| output.digest));
             records.push(record);
         }
-        troubles.extend(missing.into_keys().map(Trouble::Missing));
+        troubles.extend(damaged.intersection(&named).copied().map(Trouble::Damaged));
+        troubles.extend(named.into_iter().filter(|d| !sizes.contains_key(d)).map(Trouble::Missing));
         Ok(Audit { objects: objects.len() as u64, bytes: total, records, troubles })
     }
 

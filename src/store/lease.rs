@@ -52,7 +52,11 @@ pub(super) struct Alone<'a>(&'a Presence);
 impl Presence {
     /// Tells others of our presence; waits while somebody is alone.
     pub(super) fn take(path: &Path) -> Result<Self, FileError> {
-        let lock = fsx::append(path).or_else(|_| fsx::open(path)).ok();
+        let lock = match fsx::append(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.is_not_allowed() => fsx::open(path).ok(),
+            Err(error) => return Err(error),
+        };
         let presence = Self { path: path.to_owned(), lock };
         presence.share()?;
         Ok(presence)

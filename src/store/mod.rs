@@ -109,8 +109,8 @@ impl Store {
     /// Opens the store under this folder, and creates it if it is not there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let root = folder.join("v1");
-        for part in ["objects", "records", "staging", "leases"] {
-            fsx::create_dir_all(&root.join(part))?;
+        if !fsx::is_dir(&root.join("leases")) {
+            create(&root)?;
         }
         let presence = Arc::new(Presence::take(&root.join("gc.lock"))?);
         let index = Index::open(root.join("index"), &root.join("records"))?;
@@ -308,5 +308,17 @@ impl Store {
     }
 }
 
+/// Makes the folders of a store durably; that of the leases, the last one, says that the others are.
+fn create(root: &Path) -> Result<(), FileError> {
+    for part in ["objects", "records", "staging"] {
+        fsx::create_dir_all(&root.join(part))?;
+    }
+    let above = root.ancestors().take(3).filter(|folder| !folder.as_os_str().is_empty());
+    above.into_iter().try_for_each(fsx::sync_dir)?;
+    fsx::create_dir_all(&root.join("leases"))
+}
+
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

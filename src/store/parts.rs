@@ -58,13 +58,15 @@ impl Parts for PartStore {
     }
 
     fn add(&self, key: Digest, bytes: &[u8]) -> Result<(), FileError> {
-        let path = self.folder(key).join(Digest::of(bytes).to_string());
+        let folder = self.folder(key);
+        let path = folder.join(Digest::of(bytes).to_string());
         if fsx::size(&path) == Some(bytes.len() as u64) {
             return Ok(());
         }
+        // A new key may have made the folders above its own, up to that of the store.
+        let changed = if fsx::is_dir(&folder) { 1 } else { 4 };
         fsx::write_atomic(&path, bytes)?;
-        // The part's name, the key's folder, and the folder of that one.
-        path.ancestors().skip(1).take(3).try_for_each(fsx::sync_dir)
+        folder.ancestors().take(changed).try_for_each(fsx::sync_dir)
     }
 
     fn remove(&self, key: Digest) -> Result<(), FileError> {

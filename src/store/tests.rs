@@ -4,7 +4,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::stage::KeyFields;
 
-fn fields(parameter: u64) -> KeyFields {
+pub(super) fn fields(parameter: u64) -> KeyFields {
     KeyFields {
         sources: Vec::new(),
         kind: "toy".to_owned(),
@@ -15,14 +15,14 @@ fn fields(parameter: u64) -> KeyFields {
     }
 }
 
-fn stage(store: &Store, fields: &KeyFields) -> Staging {
+pub(super) fn stage(store: &Store, fields: &KeyFields) -> Staging {
     match store.begin(fields.key(), false).unwrap() {
         Begin::Mine(staging) => staging,
         other => panic!("expected a free key, got {other:?}"),
     }
 }
 
-fn write(staging: &Staging, name: &str, bytes: &[u8]) {
+pub(super) fn write(staging: &Staging, name: &str, bytes: &[u8]) {
     fsx::write_atomic(&staging.out().join(name), bytes).unwrap();
 }
 

@@ -27,4 +27,10 @@ pub use rerun::{Differing, RerunError, rerun};
 pub use scheduler::{Settings, run};
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod toys;

@@ -142,9 +142,17 @@ impl KeyFields {
         StageKey(self.hash("layerwise stage key v1", keys))
     }
 
-    /// Hashes the ingredients with the digests of the inputs' artifacts in the place of their keys, in the order of `inputs`.
+    /// Hashes the ingredients with the digests of the inputs' artifacts in the place of their keys; they are given in the order of
+    /// `inputs`. That order is by key where one slot takes several, so it would say more than what is read: here it is by digest.
     pub fn content_key(&self, digests: impl Iterator<Item = Digest>) -> ContentKey {
-        ContentKey(self.hash("layerwise content key v1", digests))
+        let mut read: Vec<_> = self
+            .inputs
+            .iter()
+            .zip(digests)
+            .map(|(input, digest)| (&input.slot, &input.coordinates, digest))
+            .collect();
+        read.sort();
+        ContentKey(self.hash("layerwise content key v1", read.into_iter().map(|(_, _, digest)| digest)))
     }
 
     fn hash(&self, domain: &str, identities: impl Iterator<Item = Digest>) -> Digest {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::base::digest::Digest;
 use crate::cli::failure::Failure;
-use crate::cli::machine::size;
+use crate::cli::machine::{count, size};
 use crate::cli::{gc, project};
 use crate::engine::Lock;
 use crate::store::{Keep, Store};
@@ -111,7 +111,7 @@ impl Du {
                     json!({ "kind": kind, "results": results, "bytes": bytes, "objects": objects.len() })
                 );
             } else {
-                println!("  {kind:<14} {:>10}  {results} results", size(bytes));
+                println!("  {kind:<14} {:>10}  {}", size(bytes), count(results, "result"));
             }
         }
         if !self.json {

@@ -186,6 +186,7 @@ impl From<RerunError> for Failure {
             RerunError::NotThere { .. } => {
                 Self::Input { message, hint: "run the pipeline first, with 'layerwise run'".to_owned() }
             }
+            RerunError::Failed { error: StageError::Cancelled, .. } => Self::Interrupted,
             RerunError::Failed { .. } => {
                 Self::Wrong { message, hint: "look for what the stage reads and does not declare".to_owned() }
             }

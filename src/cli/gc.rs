@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::failure::Failure;
-use crate::cli::machine::size;
+use crate::cli::machine::{count, size};
 use crate::cli::project;
 use crate::engine::Lock;
 use crate::store::Keep;
@@ -43,13 +43,13 @@ impl Gc {
             return Ok(());
         }
         println!(
-            "{}: {} of {} objects, {} records, {} parts, {} other files",
+            "{} {}: {}, {}, {} of parts, {} of other sorts",
             if self.is_dry { "would free" } else { "freed" },
             size(freed.bytes),
-            freed.objects,
-            freed.records,
-            freed.parts,
-            freed.others,
+            count(freed.objects, "object"),
+            count(freed.records, "record"),
+            count(freed.parts, "key"),
+            count(freed.others, "file"),
         );
         Ok(())
     }

@@ -52,6 +52,11 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("'{text}' is not a size: write it as in '16 GiB'"))
 }
 
+/// `1 record`, `2 records`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// `512 B`, `7.2 MB`.
 pub(super) fn size(bytes: u64) -> String {
     let (mut number, mut units) = (bytes as f64, ["B", "kB", "MB", "GB", "TB"].into_iter());

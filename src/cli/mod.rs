@@ -15,6 +15,7 @@ mod project;
 mod run;
 mod status;
 mod summary;
+mod tag;
 mod verify;
 
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Verify(verify::Verify),
     /// Remove from the store what no lock, tag or recent run refers to
     Gc(gc::Gc),
+    /// Keep the results of a pipeline as they are now, whatever is run and collected later
+    Tag(tag::Tag),
     /// Say what takes how much space
     Du(du::Du),
 }
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Explain(command) => command.execute(),
         Command::Verify(command) => command.execute(),
         Command::Gc(command) => command.execute(),
+        Command::Tag(command) => command.execute(),
         Command::Du(command) => command.execute(),
     });
     match result {

@@ -1,7 +1,6 @@
 //! `layerwise verify`.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -10,13 +9,13 @@ use serde_json::json;
 
 use crate::base::digest::Digest;
 use crate::cli::failure::Failure;
-use crate::cli::machine::{self, size};
+use crate::cli::machine::{self, count, size};
 use crate::cli::project::{self, Project};
-use crate::cli::{Target, progress};
+use crate::cli::{Target, progress, run};
 use crate::engine::audit::{self, Finding};
 use crate::engine::{self, Capacity, Differing, Settings, Wish};
 use crate::pipeline::Override;
-use crate::store::{Provenance, Trouble};
+use crate::store::{Provenance, Store, Trouble};
 
 /// Arguments of `verify`.
 #[derive(Args)]
@@ -54,7 +53,10 @@ impl Verify {
     fn audit(self) -> Result<(), Failure> {
         let results = project::results(self.results.as_deref());
         let locks = project::locks(&results, self.pipeline.as_deref())?;
-        let store = project::open_store(&results)?;
+        // A lock without a store still says what the published files are.
+        let has_nothing = locks.is_empty();
+        let store =
+            if has_nothing { project::open_store(&results)? } else { Store::open(&results.join("store"))? };
         let bar = ProgressBar::new(0);
         bar.set_style(ProgressStyle::with_template("{bytes} of {total_bytes} hashed").expect("a template"));
         let start = Instant::now();
@@ -84,7 +86,13 @@ impl Verify {
                 json!({ "objects": objects, "bytes": bytes, "records": records, "locks": locks.len(), "absent": report.absent, "wrong": wrong })
             );
         } else {
-            println!("{objects} objects ({}), {records} records, {} locks", size(bytes), locks.len());
+            println!(
+                "{} ({}), {}, {}",
+                count(objects, "object"),
+                size(bytes),
+                count(records as u64, "record"),
+                count(locks.len() as u64, "lock")
+            );
             for pipeline in &report.absent {
                 println!(
                     "the results of '{pipeline}' are not in this store: only its published files were checked"
@@ -108,8 +116,7 @@ impl Verify {
         } else {
             "run the pipeline again: it makes what is not right"
         };
-        let plural = if findings.len() == 1 { "thing is" } else { "things are" };
-        let message = format!("{} {plural} not as recorded", findings.len());
+        let message = format!("{} not as recorded", count(findings.len() as u64, "thing"));
         Err(Failure::Wrong { message, hint: hint.to_owned() })
     }
 
@@ -128,7 +135,7 @@ impl Verify {
             &project.store,
             &Wish { targets: target.stages.clone(), ..Wish::default() },
         )?;
-        let (cores, cancelled) = (machine::cores(), AtomicBool::new(false));
+        let (cores, cancelled) = (machine::cores(), run::catch_signals());
         let capacity = Capacity { jobs: 1, threads: cores, memory: machine::memory(), gpus: machine::gpus() };
         let settings = Settings {
             root: &project.root,

@@ -3,7 +3,7 @@
 //! The model remembers which keys were done and which bytes are there. A stage must run if its key was not done or its bytes are
 //! gone, unless it is not wanted, or some stage with the same parameters read the same bytes before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

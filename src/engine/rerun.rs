@@ -130,3 +130,46 @@ fn differing(kept: &Summary, again: &Summary) -> Vec<Differing> {
     });
     both.filter(|file| file.kept != file.again).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::engine::Capacity;
+    use crate::engine::toys::{Log, keyed, run_in};
+    use crate::store::Provenance;
+
+    #[test]
+    fn what_is_done_again_is_compared_and_leaves_nothing() {
+        let folder = TempDir::new().unwrap();
+        let text = "
+pipeline: toy
+stages:
+  said: { say: { word: a } }
+  counted: { needs: { after: said }, say: { word: count } }
+  joined: { needs: { texts: said }, join: {} }
+";
+        let keyed = keyed(text, &[]);
+        let store = || Store::open(&folder.path().join("store")).unwrap();
+        let settings = Settings {
+            root: folder.path(),
+            capacity: Capacity { jobs: 1, threads: 1, memory: 0, gpus: 0 },
+            keep_going: false,
+            cancelled: &std::sync::atomic::AtomicBool::new(false),
+            provenance: Provenance::default(),
+        };
+        let again = |stage: &str| {
+            let place = keyed.nodes.iter().position(|node| node.node.stage.as_str() == stage).unwrap();
+            rerun(&keyed, place, &store(), &settings, &mut Log::default())
+        };
+        assert!(matches!(again("joined"), Err(RerunError::NotThere { stage }) if stage == "joined"));
+        run_in(folder.path(), &keyed, &[]);
+        assert_eq!(again("said").unwrap(), []);
+        assert_eq!(again("joined").unwrap(), []);
+        let differing = again("counted").unwrap();
+        assert!(matches!(&differing[..], [file] if file.name == "text.txt" && file.kept != file.again));
+        assert_eq!(crate::base::fsx::list(&folder.path().join("store")).unwrap(), ["v1"]);
+        assert!(run_in(folder.path(), &keyed, &[]).starts_with("planned 0 of 3"), "the store is as it was");
+    }
+}

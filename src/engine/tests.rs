@@ -152,6 +152,26 @@ fn an_edited_result_is_put_back_and_the_edit_kept() {
     run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &[]);
     assert_eq!(fsx::read(&file).unwrap(), original);
     assert_eq!(fsx::read(&folder.path().join("toy/all.txt.edited")).unwrap(), b"mine");
+    // Another edit, in place: neither the first nor the store's bytes are touched.
+    fsx::write_all(&mut fsx::append(&file).unwrap(), &file, b"more").unwrap();
+    run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &[]);
+    assert_eq!(fsx::read(&file).unwrap(), original);
+    assert_eq!(fsx::read(&folder.path().join("toy/all.txt.edited")).unwrap(), b"mine");
+    let second = fsx::read(&folder.path().join("toy/all.txt.2.edited")).unwrap();
+    assert_eq!(second, [original.as_slice(), b"more"].concat());
+}
+
+#[test]
+fn a_file_that_no_lock_knows_is_kept_too() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("toy/all.txt");
+    fsx::write_atomic(&file, b"mine").unwrap();
+    run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &[]);
+    assert_eq!(fsx::read(&folder.path().join("toy/all.txt.edited")).unwrap(), b"mine");
+    // But what a killed run placed before it wrote its lock is nobody's edit.
+    fsx::remove_file(&folder.path().join("toy/lock.json")).unwrap();
+    run_in(folder.path(), &keyed(TWO_SEEDS, &["seed=[b, c]"]), &[]);
+    assert_eq!(fsx::list(&folder.path().join("toy")).unwrap(), ["all.txt", "all.txt.edited", "lock.json"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,10 @@ use crate::store::{Provenance, Store};
 
 const TEXT: ArtifactType = ArtifactType("text");
 
-/// Writes a word; can be told to fail or to panic. At the word `stop` the log acts as if the user had pressed Ctrl-C.
+/// What the word `count` writes: something else each time, as no stage should.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Writes a word; can be told to fail or to panic, or to count. At the word `stop` the log acts as if the user had pressed Ctrl-C.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Say {
@@ -41,6 +44,10 @@ impl Stage for Say {
         match self.word.as_str() {
             "fail" => return Err(StageError::with_hint("it was told to fail", "say something else")),
             "panic" => panic!("it was told to panic"),
+            "count" => {
+                let count = COUNT.fetch_add(1, Ordering::Relaxed);
+                return Ok(fsx::write_atomic(&context.out.join("text.txt"), &count.to_le_bytes())?);
+            }
             _ => context.note(format!("saying {}", self.word)),
         }
         Ok(fsx::write_atomic(&context.out.join("text.txt"), self.word.as_bytes())?)

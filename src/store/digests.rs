@@ -67,9 +67,17 @@ impl Drop for Digests {
     /// Keeps what was learnt. Where it cannot be kept, files are hashed again.
     fn drop(&mut self) {
         let learnt = self.learnt.get_mut().expect("no holder panics");
-        if !learnt.is_empty() {
-            let _ = journal::append(&self.journal, learnt);
+        if learnt.is_empty() {
+            return;
         }
+        let _ = match journal::read(&self.journal) {
+            Ok(journal) if journal.is_whole => journal::append(&self.journal, learnt),
+            // What is appended behind something torn would not be read.
+            Ok(journal) => {
+                journal::replace(&self.journal, &[journal.entries, std::mem::take(learnt)].concat())
+            }
+            Err(_) => Ok(()),
+        };
     }
 }
 

@@ -227,3 +227,62 @@ fn is_unused(path: &Path, for_long: Duration) -> bool {
 fn list(folder: &Path) -> Result<Vec<String>, FileError> {
     if fsx::is_dir(folder) { fsx::list(folder) } else { Ok(Vec::new()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::FileTimes;
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::stage::parts::Parts;
+    use crate::store::tests::{fields, stage, write};
+    use crate::store::{Found, Provenance};
+
+    fn commit(store: &Store, parameter: u64) -> StageKey {
+        let staging = stage(store, &fields(parameter));
+        write(&staging, "own.txt", &parameter.to_le_bytes());
+        write(&staging, "shared.txt", b"shared");
+        staging.commit(fields(parameter), Vec::new(), Provenance::default()).unwrap().key
+    }
+
+    fn make_old(path: &Path) {
+        fsx::open(path).unwrap().set_times(FileTimes::new().set_modified(UNIX_EPOCH)).unwrap();
+    }
+
+    #[test]
+    fn what_is_referred_to_or_was_used_lately_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let keys = [1, 2, 3].map(|parameter| commit(&store, parameter));
+        store.note_run("pipeline", &[keys[1]].into()).unwrap();
+        let (used, unused) = (Digest::of(b"used"), Digest::of(b"unused"));
+        for part in [used, unused] {
+            store.parts().add(part, b"part").unwrap();
+            make_old(&store.root.join("parts").join(&part.to_string()[..2]).join(&part.to_string()[2..]));
+        }
+        assert_eq!(store.parts().read(used).unwrap().len(), 1, "reading is using");
+        let interrupted = stage(&store, &fields(4));
+        fsx::write_atomic(&interrupted.scratch().join("state"), b"state").unwrap();
+        drop((interrupted, stage(&store, &fields(5))));
+        fsx::write_atomic(&store.root.join("objects/ab/.x.1-1.tmp"), b"half").unwrap();
+
+        let unused_for = Duration::from_hours(1);
+        let keep = Keep { keys: [keys[0]].into(), unused_for, ..Keep::default() };
+        let other = Store::open(folder.path()).unwrap();
+        assert!(matches!(store.collect(&keep), Err(StoreError::InUse { .. })));
+        drop(other);
+        let (before, planned) = (fsx::total_size(&store.root), store.collectable(&keep).unwrap());
+        let freed = store.collect(&keep).unwrap();
+        assert_eq!(freed, planned);
+        assert_eq!((freed.records, freed.objects, freed.parts, freed.others), (1, 1, 1, 2));
+        let index = before - fsx::total_size(&store.root) - freed.bytes;
+        assert!(index < 2000, "{index} bytes beside the index, which is shorter now");
+        let is_whole = keys.map(|key| matches!(store.find(key).unwrap(), Found::Whole(_)));
+        assert_eq!(is_whole, [true, true, false]);
+        assert!(store.parts().has(used) && !store.parts().has(unused));
+        assert!(store.is_staged(fields(4).key()));
+        assert_eq!(store.collect(&keep).unwrap(), Freed::default());
+        let others = Store::open(folder.path()).unwrap();
+        assert_eq!(others.summaries().len(), 2);
+    }
+}

@@ -26,8 +26,8 @@ impl Store {
         fsx::write_atomic(&folder.join(format!("{pipeline}-{next}")), &bytes)?;
         let (same, others): (Vec<_>, Vec<_>) = notes.into_iter().partition(says_the_same);
         let surplus = (others.len() + 1).saturating_sub(REMEMBERED);
-        let forgotten = same.iter().chain(others.iter().take(surplus));
-        forgotten.map(|(_, name)| fsx::remove_file(&folder.join(name))).collect()
+        let mut forgotten = same.iter().chain(others.iter().take(surplus));
+        forgotten.try_for_each(|(_, name)| fsx::remove_file(&folder.join(name)))
     }
 
     /// The keys of all remembered runs.

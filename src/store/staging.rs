@@ -119,5 +119,5 @@ impl Staging {
 
 /// What a killed `write_atomic` leaves.
 fn is_leftover(name: &str) -> bool {
-    name.rsplit('/').next().is_some_and(|file| fsx::is_temporary(file))
+    name.rsplit('/').next().is_some_and(fsx::is_temporary)
 }

@@ -5,6 +5,7 @@ mod architecture;
 mod cli;
 mod determinism;
 mod errors;
+mod housekeeping;
 mod numerics;
 mod paper;
 mod space;

@@ -17,9 +17,11 @@ new_project() { # a project folder of its own, with the pipeline and the data
     mkdir -p "$folder/$1/pipelines"
     ln -s "$project/datasets" "$folder/$1/datasets"
     sed 's/epochs: 3,/epochs: 12,/' "$project/pipelines/quick.yaml" >"$folder/$1/pipelines/quick.yaml"
-    if "$binary" schema 2>/dev/null | grep -q '"command"'; then
-        echo '  slow:   { command: { run: [sh, -c, "for i in 1 2 3 4 5; do sleep 0.05; echo $i; done > out.txt"], outputs: [out.txt] } }' \
-            >>"$folder/$1/pipelines/quick.yaml"
+    cp "$folder/$1/pipelines/quick.yaml" "$folder/$1/pipelines/slow.yaml"
+    echo '  slow: { command: { run: [sh, -c, "for i in 1 2 3 4 5 6 7 8; do sleep 0.1; echo $i; done > out.txt"], outputs: [out.txt] } }' \
+        >>"$folder/$1/pipelines/slow.yaml"
+    if "$binary" plan "$folder/$1/pipelines/slow.yaml" >/dev/null 2>&1; then
+        cp "$folder/$1/pipelines/slow.yaml" "$folder/$1/pipelines/quick.yaml"
     fi
 }
 

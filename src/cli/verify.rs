@@ -116,7 +116,7 @@ impl Verify {
         } else {
             "run the pipeline again: it makes what is not right"
         };
-        let message = format!("{} not as recorded", count(findings.len() as u64, "thing"));
+        let message = format!("found {}", count(findings.len() as u64, "fault"));
         Err(Failure::Wrong { message, hint: hint.to_owned() })
     }
 

@@ -1,5 +1,5 @@
-//! A whole run with its publication under faults: at each file-system call the process dies, or the disk is full for a moment.
-//! The next run gives the files of an undisturbed one, without a flag.
+//! A whole run with its publication under faults: at each file-system call the process dies, the disk is full for a moment, or the
+//! power fails. The next run gives the files of an undisturbed one, without a flag.
 
 use std::path::Path;
 
@@ -9,6 +9,7 @@ use super::toys::{TWO_SEEDS, keyed, run_wish};
 use super::*;
 use crate::base::fault::{self, Fault};
 use crate::base::fsx;
+use crate::base::rng;
 use crate::pipeline::Keyed;
 use crate::store::{Provenance, Store, StoreError};
 
@@ -43,20 +44,29 @@ fn results(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Strikes at every call; returns how many there are.
-fn strike(fault: Fault) -> usize {
+fn strike(fault: Fault, cuts_power: bool) -> usize {
     let (before, after) = (keyed(TWO_SEEDS, &["seed=[a, c]"]), keyed(TWO_SEEDS, &[]));
     let undisturbed = TempDir::new().unwrap();
     run_wish(undisturbed.path(), &after, &Wish::default(), 1);
     for at in 0.. {
         let folder = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         run_wish(folder.path(), &before, &Wish::default(), 1);
-        let armed = fault::arm(folder.path(), fault, at);
+        let stash = TempDir::new_in(folder.path().parent().unwrap()).unwrap();
+        let armed = if cuts_power {
+            fault::arm_power_cut(folder.path(), stash.path(), at)
+        } else {
+            fault::arm(folder.path(), fault, at)
+        };
         let result = attempt(folder.path(), &after);
         if !armed.has_struck() {
             assert!(result.unwrap());
             return at;
         }
-        drop(armed);
+        if cuts_power {
+            armed.cut_power(&mut rng::stream(at as u64, &["coins"]));
+        } else {
+            drop(armed);
+        }
         if fault == Fault::Death {
             assert!(!matches!(result, Ok(true)), "call {at}: a dead process says that all went well");
         }
@@ -72,14 +82,21 @@ fn strike(fault: Fault) -> usize {
 
 #[test]
 fn a_death_at_any_call_of_a_run_is_forgotten_by_the_next() {
-    let points = strike(Fault::Death);
+    let points = strike(Fault::Death, false);
     println!("{points} points of death in a run with its publication");
     assert!(points > 40, "{points}");
 }
 
 #[test]
 fn a_full_disk_at_any_call_of_a_run_is_forgotten_by_the_next() {
-    let points = strike(Fault::FullDisk);
+    let points = strike(Fault::FullDisk, false);
     println!("{points} points of a full disk in a run with its publication");
+    assert!(points > 40, "{points}");
+}
+
+#[test]
+fn a_power_cut_at_any_call_of_a_run_is_forgotten_by_the_next() {
+    let points = strike(Fault::Death, true);
+    println!("{points} power cuts in a run with its publication");
     assert!(points > 40, "{points}");
 }

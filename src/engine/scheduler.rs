@@ -1,7 +1,7 @@
 //! Runs what a plan says, independent nodes side by side.
 //!
-//! One thread owns the states; jobs run on [`Workers`] and send exactly one `Done` each. Every change of state goes through
-//! [`Schedule::advance`]:
+//! One thread owns the states; jobs run on `Workers` and send exactly one `Done` each. Every change of state goes through
+//! `Schedule::advance`:
 //!
 //! ```text
 //! Waiting(left) ──the last input ended well──→ decide ──→ Ended(Cached)

@@ -68,12 +68,11 @@ fn damaged(folder: &Path) {
 }
 
 fn rubbish(folder: &Path) {
-    damaged(folder);
-    commit(folder, 2).unwrap();
+    (0..3).for_each(|parameter| commit(folder, parameter).unwrap());
     let store = Store::open(folder).unwrap();
     drop(stage(&store, &fields(3)));
     store.parts().add(Digest::of(b"part"), b"part").unwrap();
-    store.quarantine(Digest::of(&contents(1)[0].1)).unwrap();
+    fsx::write_atomic(&store.root.join("quarantine/some"), b"damaged!").unwrap();
 }
 
 fn adopt(folder: &Path) -> Result<(), StoreError> {
@@ -139,7 +138,7 @@ fn examine(scenario: &Scenario, folder: &Path, was_harmed: bool, at: &str) {
 
 /// Whether something was wrong already.
 fn is_harmed(scenario: &Scenario) -> bool {
-    [damaged as fn(&Path), rubbish].iter().any(|before| std::ptr::fn_addr_eq(*before, scenario.before))
+    scenario.name.contains("damaged") || scenario.name == "repair"
 }
 
 /// Strikes at every call of a scenario; returns how many there are.

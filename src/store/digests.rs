@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_learnt_behind_a_torn_entry_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, old) =
+            (folder.path().join("journal"), Path::new(env!("CARGO_MANIFEST_DIR")).join("LICENSE"));
+        fsx::write_atomic(&journal, b"torn").unwrap();
+        Digests::new(journal.clone()).of(&old).unwrap();
+        let read = journal::read::<(Identity, Digest)>(&journal).unwrap();
+        assert!(read.is_whole && read.entries.len() == 1);
+    }
+
+    #[test]
     fn a_settled_file_is_hashed_once_and_a_changed_one_again() {
         let folder = tempfile::tempdir().unwrap();
         let (journal, path) = (folder.path().join("journal"), folder.path().join("file"));

@@ -78,6 +78,25 @@ fn a_lost_object_or_a_torn_record_is_a_miss_that_heals() {
     assert_eq!(commit(), record);
 }
 
+#[test]
+fn an_index_full_of_stale_entries_is_written_anew() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let staging = stage(&store, &fields(1));
+    write(&staging, "a.txt", b"alpha");
+    let record = staging.commit(fields(1), Vec::new(), Provenance::default()).unwrap();
+    let object = fsx::open(&store.object_path(record.outputs[0].digest)).unwrap();
+    for second in 0..150 {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
+        object.set_times(std::fs::FileTimes::new().set_modified(time)).unwrap();
+        assert_eq!(store.find(record.key).unwrap(), Found::Whole(record.clone()));
+    }
+    let size = || fsx::size(&folder.path().join("v1/index")).unwrap();
+    let long = size();
+    assert_eq!(Store::open(folder.path()).unwrap().find(record.key).unwrap(), Found::Whole(record));
+    assert!(size() * 100 < long, "{} of {long}", size());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     /// Whatever is committed under whatever keys, each key gives back exactly its own bytes.

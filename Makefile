@@ -4,7 +4,7 @@ CARGO    ?= cargo
 # The same profile as the tests, so that polars and candle compile once.
 BINARY   := target/debug/layerwise
 
-.PHONY: help reproduce build test test-paper bench bench-pytorch check-probes clean
+.PHONY: help reproduce build test test-paper torture bench bench-pytorch check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,6 +20,9 @@ test: ## all tests, a few minutes
 
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
+
+torture: build ## kill runs at 200 random moments, and compare with an undisturbed one: minutes
+	bash tests/torture.sh $(BINARY)
 
 bench: ## time training and evaluation
 	$(CARGO) bench --locked --profile dev --bench train

@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(not(unix))]
 use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+use crate::base::fault;
 
 /// A failed file-system call.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +36,26 @@ impl FileError {
     pub fn is_not_found(&self) -> bool {
         self.source.kind() == io::ErrorKind::NotFound
     }
+
+    /// Whether there is no room for it.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
+    /// Whether nothing may be written there.
+    pub fn is_not_allowed(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
+    }
 }
 
 type Result<T> = std::result::Result<T, FileError>;
+
+/// Makes a call. Tests may let it fail here.
+fn attempt<T>(action: &'static str, path: &Path, call: impl FnOnce() -> io::Result<T>) -> Result<T> {
+    #[cfg(test)]
+    fault::before(action, path).map_err(|e| FileError::new(action, path, e))?;
+    call().map_err(|e| FileError::new(action, path, e))
+}
 
 /// Opens a file for reading.
 pub fn open(path: &Path) -> Result<File> {
@@ -43,7 +64,7 @@ pub fn open(path: &Path) -> Result<File> {
 
 /// Creates a file, or empties the one that is there.
 pub fn create(path: &Path) -> Result<File> {
-    File::create(path).map_err(|e| FileError::new("create", path, e))
+    attempt("create", path, || File::create(path))
 }
 
 /// Writes a file that must not be there yet, and the folders above it.
@@ -55,7 +76,17 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Opens a file for appending, and creates it if it is not there.
 pub fn append(path: &Path) -> Result<File> {
-    File::options().create(true).append(true).open(path).map_err(|e| FileError::new("open", path, e))
+    attempt("open", path, || File::options().create(true).append(true).open(path))
+}
+
+/// Writes to an open file; the path is for the error.
+pub fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = attempt("write", path, || file.write_all(bytes));
+    #[cfg(test)]
+    if written.is_err() {
+        let _ = file.write_all(&bytes[..bytes.len() / 2]); // what a death or a full disk leaves
+    }
+    written
 }
 
 /// Reads a whole file.
@@ -70,12 +101,19 @@ pub fn read_to_string(path: &Path) -> Result<String> {
 
 /// Creates a folder and those above it.
 pub fn create_dir_all(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|e| FileError::new("create the folder", path, e))
+    if is_dir(path) {
+        return Ok(());
+    }
+    attempt("create the folder", path, || fs::create_dir_all(path))
 }
 
 /// Moves a file over another one, atomically within a file system.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(|e| FileError::new("rename to", to, e))
+    attempt("rename to", to, || {
+        #[cfg(test)]
+        fault::before_rename(from, to);
+        fs::rename(from, to)
+    })
 }
 
 /// Moves a file over another one; creates the folder if it is not there.
@@ -91,12 +129,12 @@ pub fn move_to(from: &Path, to: &Path) -> Result<()> {
 
 /// Removes a file; one that is not there is no error.
 pub fn remove_file(path: &Path) -> Result<()> {
-    ignore_missing(fs::remove_file(path)).map_err(|e| FileError::new("remove", path, e))
+    attempt("remove", path, || ignore_missing(fs::remove_file(path)))
 }
 
 /// Removes a folder with all that is in it; one that is not there is no error.
 pub fn remove_dir_all(path: &Path) -> Result<()> {
-    ignore_missing(fs::remove_dir_all(path)).map_err(|e| FileError::new("remove the folder", path, e))
+    attempt("remove the folder", path, || ignore_missing(fs::remove_dir_all(path)))
 }
 
 /// Removes a folder if nothing is in it; one that is not there, or not empty, stays as it is.
@@ -118,7 +156,7 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut source = open(from)?;
     let mut target = create(to)?;
-    io::copy(&mut source, &mut target).map(drop).map_err(|e| FileError::new("copy to", to, e))
+    attempt("copy to", to, || io::copy(&mut source, &mut target).map(drop))
 }
 
 /// Makes a second name for a file's bytes, or copies them where links cannot be made.
@@ -242,17 +280,17 @@ pub fn set_readonly(path: &Path) -> Result<()> {
         permissions.set_readonly(true);
         fs::set_permissions(path, permissions)
     };
-    set().map_err(|e| FileError::new("make read-only", path, e))
+    attempt("make read-only", path, set)
 }
 
 /// Waits until a file's bytes are on the disk.
 pub fn sync_file(path: &Path) -> Result<()> {
-    File::open(path).and_then(|file| file.sync_all()).map_err(|e| FileError::new("sync", path, e))
+    attempt("sync", path, || File::open(path)?.sync_all())
 }
 
 /// Waits until a folder's entries are on the disk, so that a rename in it survives a power cut.
 pub fn sync_dir(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(|e| FileError::new("sync", path, e))
+    attempt("sync", path, || File::open(path)?.sync_all())
 }
 
 /// Keeps the temporary names of one process apart.
@@ -260,36 +298,80 @@ static TURN: AtomicU64 = AtomicU64::new(0);
 
 /// Writes a file whole or not at all, and waits until it is on the disk: a temporary name beside it, sync, rename.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_aside(path, bytes, File::sync_all)
+    replace(path, true, |temporary| write_all(&mut create(temporary)?, temporary, bytes))
 }
 
 /// Writes a file whole or not at all as other processes see it; a power cut may tear it until it is synced.
 pub fn place(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_aside(path, bytes, |_| Ok(()))
+    replace(path, false, |temporary| write_all(&mut create(temporary)?, temporary, bytes))
 }
 
-fn write_aside(path: &Path, bytes: &[u8], finish: impl Fn(&File) -> io::Result<()>) -> Result<()> {
+/// Puts a copy of a file in a place, whole or not at all. The bytes are shared until one of both is written to, where the file
+/// system can do that; the copy is writable whatever the original is.
+pub fn copy_atomic(from: &Path, to: &Path) -> Result<()> {
+    replace(to, true, |temporary| {
+        match attempt("copy to", temporary, || reflink_copy::reflink(from, temporary)) {
+            Ok(()) => make_writable(temporary),
+            Err(_) => copy(from, temporary),
+        }
+    })
+}
+
+/// Fills a temporary file and renames it to its place, perhaps when it is on the disk; makes the folder if it is not there.
+fn replace(path: &Path, is_synced: bool, fill: impl Fn(&Path) -> Result<()>) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{name}.{}-{turn}.tmp", std::process::id()));
-    let create = || match File::create(&temporary) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(folder)?;
-            File::create(&temporary)
+    let filled = match fill(&temporary) {
+        Err(error) if error.is_not_found() && !is_dir(folder) => {
+            create_dir_all(folder)?;
+            fill(&temporary)
         }
-        result => result,
+        filled => filled,
     };
-    let write = || {
-        let mut file = create()?;
-        file.write_all(bytes)?;
-        finish(&file)?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&temporary);
-        FileError::new("write", path, e)
+    let synced = filled.and_then(|()| if is_synced { sync_file(&temporary) } else { Ok(()) });
+    synced.and_then(|()| rename(&temporary, path)).map_err(|error| {
+        let _ = remove_file(&temporary);
+        FileError { action: "write", path: path.to_owned(), ..error }
     })
+}
+
+/// Some systems share the permissions too.
+fn make_writable(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let permissions = || Ok(fs::metadata(path)?.permissions());
+        let mode = permissions().map_err(|e| FileError::new("look at", path, e))?.mode();
+        if mode & 0o200 == 0 {
+            return attempt("make writable", path, || {
+                fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o200))
+            });
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Marks a file or folder as used now.
+pub fn touch(path: &Path) -> Result<()> {
+    attempt("touch", path, || File::open(path)?.set_modified(SystemTime::now()))
+}
+
+/// How long ago a file or folder was changed or touched; `None` if there is none.
+pub fn age(path: &Path) -> Option<Duration> {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+    Some(SystemTime::now().duration_since(modified).unwrap_or_default())
+}
+
+/// Bytes of a file, or of all files below a folder; 0 if there is nothing.
+pub fn total_size(path: &Path) -> u64 {
+    match size(path) {
+        Some(size) => size,
+        None => files_below(path).map_or(0, |names| names.iter().filter_map(|n| size(&path.join(n))).sum()),
+    }
 }
 
 /// Whether a name is one that `write_atomic` gives until it renames; a killed one leaves it.

@@ -3,7 +3,6 @@
 //! A frame is its length (u32, little endian), the first eight bytes of its payload's BLAKE3, and the payload. Each is appended by
 //! one write, so processes do not mix theirs. What a crash tore, and all behind it, is not read.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde::Serialize;
@@ -40,8 +39,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Journal<T>, FileError> {
 /// Appends entries, by one write.
 pub fn append<T: Serialize>(path: &Path, entries: &[T]) -> Result<(), FileError> {
     let bytes = bytes(entries);
-    let mut file = fsx::append(path)?;
-    file.write_all(&bytes).map_err(|e| FileError::new("append to", path, e))
+    fsx::write_all(&mut fsx::append(path)?, path, &bytes)
 }
 
 /// Puts a journal of these entries in the place of the one that is there.

@@ -5,6 +5,8 @@
 pub mod cancel;
 pub mod canonical;
 pub mod digest;
+#[cfg(test)]
+pub(crate) mod fault;
 pub mod files;
 pub mod fsx;
 pub mod journal;

@@ -5,8 +5,9 @@ use std::io::IsTerminal;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
 use crate::base::fsx::FileError;
-use crate::engine::RunError;
+use crate::engine::lock::LockError;
 use crate::engine::plan::PlanError;
+use crate::engine::{RerunError, RunError, TooMuch};
 use crate::pipeline::SpecErrors;
 use crate::stage::StageError;
 use crate::store::StoreError;
@@ -21,6 +22,8 @@ pub(super) enum Failure {
     Stages(Vec<(String, &'static str, StageError)>),
     /// The results are not those of the lock: these stages and files differ.
     OtherThanLock(Vec<String>),
+    /// A check found something wrong, which was told already: a summary, and what to do.
+    Wrong { message: String, hint: String },
     /// The user stopped the run.
     Interrupted,
     /// Two things differ, and the user wanted to know by the exit code.
@@ -53,7 +56,7 @@ fn is_no_colour() -> bool {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Stages(_) | Self::OtherThanLock(_) | Self::Differs => 1,
+            Self::Stages(_) | Self::OtherThanLock(_) | Self::Wrong { .. } | Self::Differs => 1,
             Self::Spec(_) | Self::Input { .. } => 2,
             Self::Interrupted => 130,
         }
@@ -72,7 +75,9 @@ impl Failure {
                 });
                 reports.collect()
             }
-            Self::Input { message, hint } => draw(&diagnostic(message, Some(hint)).into(), style),
+            Self::Input { message, hint } | Self::Wrong { message, hint } => {
+                draw(&diagnostic(message, Some(hint)).into(), style)
+            }
             Self::Stages(failures) => {
                 let render = |(stage, kind, error): &(String, &'static str, StageError)| {
                     let hint = match error {
@@ -152,19 +157,50 @@ impl From<PlanError> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
-            RunError::TooMuch(error) => {
-                let hint = format!("lower 'resources' of the stage, or {}", error.hint);
-                Self::Input { message: error.to_string(), hint }
-            }
+            RunError::TooMuch(error) => error.into(),
             RunError::Store(error) => error.into(),
         }
     }
 }
 
+impl From<TooMuch> for Failure {
+    fn from(error: TooMuch) -> Self {
+        let hint = format!("lower 'resources' of the stage, or {}", error.hint);
+        Self::Input { message: error.to_string(), hint }
+    }
+}
+
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let hint = "make the results folder writable, or choose another with '--results DIR'";
+        let hint = match error {
+            StoreError::InUse { .. } => "wait until it has ended",
+            _ => "make the results folder writable, or choose another with '--results DIR'",
+        };
         Self::Input { message: error.to_string(), hint: hint.to_owned() }
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let hint = "use the version that wrote it, or remove it if its results are not wanted";
+        Self::Input { message: error.to_string(), hint: hint.to_owned() }
+    }
+}
+
+impl From<RerunError> for Failure {
+    fn from(error: RerunError) -> Self {
+        let message = error.to_string();
+        match error {
+            RerunError::TooMuch(error) => error.into(),
+            RerunError::Store(error) => error.into(),
+            RerunError::NotThere { .. } => {
+                Self::Input { message, hint: "run the pipeline first, with 'layerwise run'".to_owned() }
+            }
+            RerunError::Failed { error: StageError::Cancelled, .. } => Self::Interrupted,
+            RerunError::Failed { .. } => {
+                Self::Wrong { message, hint: "look for what the stage reads and does not declare".to_owned() }
+            }
+        }
     }
 }
 

@@ -52,6 +52,24 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("'{text}' is not a size: write it as in '16 GiB'"))
 }
 
+/// `1 record`, `2 records`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// `512 B`, `7.2 MB`.
+pub(super) fn size(bytes: u64) -> String {
+    let (mut number, mut units) = (bytes as f64, ["B", "kB", "MB", "GB", "TB"].into_iter());
+    let mut unit = units.next().unwrap_or_default();
+    for larger in units {
+        if number < 1000.0 {
+            break;
+        }
+        (number, unit) = (number / 1000.0, larger);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{number:.1} {unit}") }
+}
+
 /// `7.2 s`, `3 min 5 s`, `2 h 10 min`.
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
@@ -74,6 +92,7 @@ mod tests {
         for wrong in ["", "GiB", "4 Gib", "-1", "99999999999 TiB"] {
             assert!(parse_size(wrong).is_err(), "{wrong}");
         }
+        assert_eq!([0, 999, 1000, 1_250_000].map(size), ["0 B", "999 B", "1.0 kB", "1.2 MB"]);
         let told = [0.04, 7.25, 59.9, 185.0, 7_800.0].map(duration);
         assert_eq!(told, ["0.0 s", "7.2 s", "59.9 s", "3 min 5 s", "2 h 10 min"]);
     }

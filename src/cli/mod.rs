@@ -8,8 +8,10 @@ mod check;
 mod completions;
 mod content;
 mod diff;
+mod du;
 mod explain;
 mod failure;
+mod gc;
 mod graph;
 mod init;
 mod log;
@@ -26,6 +28,8 @@ mod show;
 mod sides;
 mod status;
 mod summary;
+mod tag;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -72,6 +76,14 @@ enum Command {
     Completions(completions::Completions),
     /// Write the manual page
     Man(completions::Man),
+    /// Check every byte: objects, records, locks, published files; or do stages again and compare
+    Verify(verify::Verify),
+    /// Remove from the store what no lock, tag or recent run refers to
+    Gc(gc::Gc),
+    /// Keep the results of a pipeline as they are now, whatever is run and collected later
+    Tag(tag::Tag),
+    /// Say what takes how much space
+    Du(du::Du),
 }
 
 /// What every command on a pipeline takes.
@@ -108,6 +120,10 @@ pub fn main() -> ExitCode {
         Command::Schema(command) => command.execute(),
         Command::Completions(command) => command.execute(),
         Command::Man(command) => command.execute(),
+        Command::Verify(command) => command.execute(),
+        Command::Gc(command) => command.execute(),
+        Command::Tag(command) => command.execute(),
+        Command::Du(command) => command.execute(),
     });
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::fsx;
+use crate::base::{fsx, suggest};
 use crate::cli::Target;
 use crate::cli::failure::Failure;
+use crate::engine::Lock;
 use crate::kinds;
 use crate::nn::kernels;
 
@@ -56,6 +57,38 @@ pub(super) fn load(path: &Path, overrides: &[Override], digest: DigestOf<'_>) ->
         read: &fsx::read_to_string,
     };
     Ok(pipeline::load(&path.to_string_lossy(), &text, overrides, &surroundings)?)
+}
+
+/// Where results and the store are, for commands that need no pipeline file.
+pub(super) fn results(chosen: Option<&Path>) -> PathBuf {
+    chosen.map_or_else(|| root(Path::new("pipelines/any")).join("results"), Path::to_owned)
+}
+
+/// Opens the store of a folder of results; it is not made if there is none.
+pub(super) fn open_store(results: &Path) -> Result<Store, Failure> {
+    if !results.join("store").is_dir() {
+        return Err(Failure::Input {
+            message: format!("there is no store in '{}'", results.display()),
+            hint: "run a pipeline first, or name the folder with '--results DIR'".to_owned(),
+        });
+    }
+    Ok(Store::open(&results.join("store"))?)
+}
+
+/// The locks below a folder of results, all or that of one pipeline, which is given by its name or its folder.
+pub(super) fn locks(results: &Path, pipeline: Option<&Path>) -> Result<Vec<(PathBuf, Lock)>, Failure> {
+    let mut locks = Lock::all(results)?;
+    let Some(pipeline) = pipeline else { return Ok(locks) };
+    let name = pipeline.file_name().unwrap_or_default().to_string_lossy();
+    let names: Vec<String> = locks.iter().map(|(_, lock)| lock.pipeline.clone()).collect();
+    locks.retain(|(_, lock)| lock.pipeline == name);
+    if locks.is_empty() {
+        return Err(Failure::Input {
+            message: format!("there is no lock of '{name}' in '{}'", results.display()),
+            hint: suggest::hint(&name, names.iter().map(String::as_str)),
+        });
+    }
+    Ok(locks)
 }
 
 /// The nearest folder above the pipeline file that holds `datasets/`; the current one if none does.

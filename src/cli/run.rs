@@ -84,7 +84,7 @@ impl Run {
 }
 
 /// The first signal asks for a stop that keeps all state; the second ends the program at once.
-fn catch_signals() -> Arc<AtomicBool> {
+pub(super) fn catch_signals() -> Arc<AtomicBool> {
     let cancelled = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // Registered first, so run first: it does nothing until the flag is set by the one below.

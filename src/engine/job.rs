@@ -11,7 +11,7 @@ use crate::base::digest::Digest;
 use crate::engine::Settings;
 use crate::pipeline::KeyedNode;
 use crate::stage::{Context, Inputs, Report, StageError};
-use crate::store::{Begin, Provenance, Staging, Store, Summary};
+use crate::store::{Begin, Provenance, Staging, Store, StoreError, Summary};
 
 /// How often a job looks whether another process has finished the same work.
 const POLL: Duration = Duration::from_millis(100);
@@ -86,7 +86,7 @@ impl Job<'_> {
     ) -> Result<Arc<Summary>, StageError> {
         let mut is_told = false;
         loop {
-            match around.store.begin(self.node.key, self.is_forced)? {
+            match around.store.begin(self.node.key, self.is_forced).map_err(with_hint)? {
                 Begin::Done(summary) => return Ok(summary),
                 Begin::Mine(staging) => return self.build(around, staging, sender),
                 Begin::Busy if around.settings.cancelled.load(Ordering::Relaxed) => {
@@ -134,7 +134,7 @@ impl Job<'_> {
         let _ = sender.send(Message::Committing(self.place));
         let provenance =
             Provenance { started, seconds, threads: self.threads, ..around.settings.provenance.clone() };
-        Ok(staging.commit(self.node.fields.clone(), self.digests.clone(), provenance)?)
+        staging.commit(self.node.fields.clone(), self.digests.clone(), provenance).map_err(with_hint)
     }
 
     fn cancel<'c>(&self, stop: &'c AtomicBool, start: Instant) -> Cancel<'c> {
@@ -151,6 +151,18 @@ impl Job<'_> {
             (error, _) => error,
         }
     }
+}
+
+/// Says what to do about a store that takes nothing.
+fn with_hint(error: StoreError) -> StageError {
+    let hint = match &error {
+        StoreError::File(error) if error.is_not_allowed() => {
+            "make the results folder writable, or choose another with '--results DIR'"
+        }
+        StoreError::File(error) if error.is_disk_full() => "make room, for example with 'layerwise gc'",
+        _ => return error.into(),
+    };
+    StageError::with_hint(error, hint)
 }
 
 #[expect(clippy::disallowed_methods, reason = "provenance only: in the record, never in a key or an output")]

@@ -1,7 +1,7 @@
 //! `lock.json`: what a pipeline's results are, byte for byte. Tracked by git; holds no time, path or host.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use crate::base::fsx::{self, FileError};
 use crate::engine::outcome::Outcome;
 use crate::pipeline::Keyed;
 use crate::stage::StageKey;
+use crate::store::{Keep, Store};
 
 /// File name of a lock in `results/<pipeline>/`.
 pub const FILE: &str = "lock.json";
@@ -39,6 +40,20 @@ pub struct Entry {
     pub outputs: BTreeMap<String, Digest>,
 }
 
+/// Why what a lock refers to is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// It is of another version, or no lock.
+    #[error("'{}' is not a lock that this version understands", path.display())]
+    NotUnderstood {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
 impl Lock {
     /// Reads the lock of a results folder; `None` if there is none that this version understands.
     pub fn read(folder: &Path) -> Option<Self> {
@@ -48,6 +63,31 @@ impl Lock {
     /// Reads the text of a lock; `None` if this version does not understand it.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok().filter(|lock: &Self| lock.format == FORMAT)
+    }
+
+    /// All locks below a folder of results, with the folders they lie in. One that this version does not understand is an error:
+    /// what it refers to is unknown.
+    pub fn all(results: &Path) -> Result<Vec<(PathBuf, Self)>, LockError> {
+        let folders = if fsx::is_dir(results) { fsx::list(results)? } else { Vec::new() };
+        let folders = folders.into_iter().map(|name| results.join(name));
+        let folders = folders.filter(|folder| fsx::size(&folder.join(FILE)).is_some());
+        folders.map(|folder| Ok((folder.clone(), Self::open(&folder.join(FILE))?))).collect()
+    }
+
+    fn open(path: &Path) -> Result<Self, LockError> {
+        Self::parse(&fsx::read(path)?).ok_or_else(|| LockError::NotUnderstood { path: path.to_owned() })
+    }
+
+    /// What a collection must keep: what these locks and the store's tags refer to.
+    pub fn keep(locks: &[(PathBuf, Self)], store: &Store) -> Result<Keep, LockError> {
+        let mut keep = Keep::default();
+        let tags = fsx::files_below(&store.tags())?.into_iter().filter(|name| !fsx::is_temporary(name));
+        let tags: Result<Vec<_>, _> = tags.map(|name| Self::open(&store.tags().join(name))).collect();
+        for entry in locks.iter().map(|(_, lock)| lock).chain(&tags?).flat_map(|lock| lock.stages.values()) {
+            keep.keys.insert(entry.key);
+            keep.objects.extend(entry.outputs.values());
+        }
+        Ok(keep)
     }
 
     /// Makes the lock of a run. Entries of stages that this run did not want are kept from the earlier lock where their keys still

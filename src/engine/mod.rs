@@ -3,16 +3,19 @@
 //! Never here: a look inside an artifact, a kind by name, a word on the terminal, an async runtime, global state. Events go to an
 //! [`Observer`]; the store is the only channel between stages.
 
+pub mod audit;
 mod capacity;
 pub mod diff;
 pub mod event;
 pub mod explain;
 mod flusher;
+mod inputs;
 mod job;
 pub mod lock;
 pub mod outcome;
 pub mod plan;
 pub mod publish;
+mod rerun;
 pub mod scheduler;
 mod workers;
 
@@ -22,7 +25,14 @@ pub use explain::Explainer;
 pub use lock::Lock;
 pub use outcome::Outcome;
 pub use plan::{Plan, Reason, Status, Wish};
+pub use rerun::{Differing, RerunError, rerun};
 pub use scheduler::{RunError, Settings, run};
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod toys;

@@ -95,6 +95,8 @@ impl Plan {
         };
         let closure = with_needed(keyed, &targets, |_| true);
         let found = find(keyed, store, &closure)?;
+        // What was learnt of objects saves time later; a store that may only be read forgets it.
+        let _ = store.flush();
         let mut statuses: Vec<Status> = Vec::with_capacity(keyed.nodes.len());
         for (place, found) in found.into_iter().enumerate() {
             let twin = keyed.nodes[place].twin;

@@ -100,14 +100,23 @@ fn place(
         return Ok(None);
     }
     let mut aside = None;
-    if present.is_some() && known.is_some() && present != known {
-        let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let path = target.with_file_name(format!("{name}.edited"));
+    // What the store has too was placed by a run that was killed before it wrote its lock.
+    let is_ours = |digest: Digest| Some(digest) == known || fsx::size(&store.object_path(digest)).is_some();
+    if present.is_some_and(|present| !is_ours(present)) {
+        let path = free_name(target);
         fsx::rename(target, &path)?;
         aside = Some(path);
     }
-    fsx::write_atomic(target, &fsx::read(&store.object_path(digest))?)?;
+    fsx::copy_atomic(&store.object_path(digest), target)?;
     Ok(aside)
+}
+
+/// The first free name for an edited file: `table.csv.edited`, `table.csv.2.edited`.
+fn free_name(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let names = std::iter::once(format!("{name}.edited")).chain((2..).map(|n| format!("{name}.{n}.edited")));
+    let mut paths = names.map(|name| target.with_file_name(name));
+    paths.find(|path| fsx::size(path).is_none()).expect("numbers do not end")
 }
 
 fn digest_of(path: &Path) -> Option<Digest> {

@@ -1,7 +1,7 @@
 //! Runs what a plan says, independent nodes side by side.
 //!
-//! One thread owns the states; jobs run on [`Workers`] and send exactly one `Done` each. Every change of state goes through
-//! [`Schedule::advance`]:
+//! One thread owns the states; jobs run on `Workers` and send exactly one `Done` each. Every change of state goes through
+//! `Schedule::advance`:
 //!
 //! ```text
 //! Waiting(left) ──the last input ended well──→ decide ──→ Ended(Cached)
@@ -13,7 +13,7 @@
 //! A node is decided when its inputs are there: a record of its key that was made from these very bytes, or of another execution
 //! that read the same, makes it cached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +23,13 @@ use crate::base::digest::Digest;
 use crate::engine::capacity::{Capacity, Occupancy, TooMuch, Use};
 use crate::engine::event::{Event, Observer};
 use crate::engine::flusher;
+use crate::engine::inputs;
 use crate::engine::job::{Job, Message, Surroundings};
 use crate::engine::outcome::Outcome;
 use crate::engine::plan::{Plan, Reason, Status};
 use crate::engine::workers::Workers;
-use crate::pipeline::{Keyed, KeyedNode, scalar};
-use crate::stage::{Artifact, Inputs, StageError};
+use crate::pipeline::{Keyed, KeyedNode};
+use crate::stage::{Inputs, StageError};
 use crate::store::{Provenance, Store, StoreError, Summary};
 
 /// What a run may use, and how it goes about failures; nothing of it affects results.
@@ -64,6 +65,9 @@ pub fn run(
 ) -> Result<Vec<Option<Outcome>>, RunError> {
     let misses = keyed.nodes.iter().zip(&plan.statuses).filter(|(_, s)| matches!(s, Status::Miss(_)));
     misses.map(|(node, _)| node).try_for_each(|node| settings.capacity.check(node))?;
+    // Noted at the start, so that a collection keeps what an interrupted run finished. A store that may only be read takes no note.
+    let keys = keyed.nodes.iter().map(|node| node.key).collect();
+    let _ = store.note_run(&keyed.pipeline, &keys);
     observer.event(&Event::Planned { wanted: plan.wanted(), misses: plan.misses() });
     let (sender, receiver) = channel();
     let around = Surroundings { store, settings };
@@ -282,26 +286,12 @@ impl<'a, 'o> Schedule<'a, 'o> {
     }
 
     fn inputs(&self, place: usize) -> Inputs {
-        let artifact = |source: &usize| {
-            let node = &self.keyed.nodes[*source];
-            let State::Ended(outcome) = &self.states[node.twin] else {
+        inputs::gather(self.keyed, place, self.around.store, |source| {
+            let State::Ended(outcome) = &self.states[self.keyed.nodes[source].twin] else {
                 unreachable!("a stage starts when its inputs have ended")
             };
-            let outputs = &outcome.summary().expect("a stage starts when its inputs ended well").outputs;
-            let coordinates = node.node.coordinates.iter();
-            Artifact {
-                files: self.around.store.files(outputs),
-                digests: outputs.iter().map(|output| (output.name.clone(), output.digest)).collect(),
-                coordinates: coordinates
-                    .map(|(axis, value)| (axis.to_string(), scalar::text(value)))
-                    .collect(),
-            }
-        };
-        let slots = self.keyed.nodes[place].node.inputs.iter();
-        let slot = |(slot, sources): &(crate::stage::Slot, Vec<usize>)| {
-            (slot.name.clone().into_owned(), sources.iter().map(artifact).collect())
-        };
-        Inputs(slots.map(slot).collect::<BTreeMap<_, _>>())
+            outcome.summary().expect("a stage starts when its inputs ended well")
+        })
     }
 
     fn take(&mut self, message: Message, workers: &mut Workers<'_, 'a>) {

@@ -1,156 +1,15 @@
 //! The engine on toy kinds: what ran is read off the log of events.
 
 use std::fmt::Write as _;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
+use super::toys::{TWO_SEEDS, keyed, run_in, run_with};
 use super::*;
 use crate::base::fsx;
-use crate::pipeline::{self, Keyed, Override, Surroundings};
-use crate::stage::{ArtifactType, Context, Inputs, Kind, Registry, Report, Slot, Stage, StageError};
-use crate::store::{Provenance, Store};
-
-const TEXT: ArtifactType = ArtifactType("text");
-
-/// Writes a word; can be told to fail or to panic. At the word `stop` the log acts as if the user had pressed Ctrl-C.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Say {
-    word: String,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    times: u32,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn is_zero(n: &u32) -> bool {
-    *n == 0
-}
-
-impl Stage for Say {
-    const KIND: &'static str = "say";
-    const VERSION: u32 = 1;
-    const ABOUT: &'static str = "writes a word";
-    const SLOTS: &'static [Slot] = &[Slot::any("after", TEXT)];
-    const OUTPUT: ArtifactType = TEXT;
-
-    fn run(&self, _: &Inputs, context: &Context) -> Result<(), StageError> {
-        context.check_cancelled()?;
-        match self.word.as_str() {
-            "fail" => return Err(StageError::with_hint("it was told to fail", "say something else")),
-            "panic" => panic!("it was told to panic"),
-            _ => context.note(format!("saying {}", self.word)),
-        }
-        Ok(fsx::write_atomic(&context.out.join("text.txt"), self.word.as_bytes())?)
-    }
-}
-
-/// Joins texts with their coordinates.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Join {}
-
-impl Stage for Join {
-    const KIND: &'static str = "join";
-    const VERSION: u32 = 1;
-    const ABOUT: &'static str = "joins words";
-    const SLOTS: &'static [Slot] = &[Slot::many("texts", TEXT)];
-    const OUTPUT: ArtifactType = ArtifactType("joined");
-    const PUBLISHED: bool = true;
-
-    fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
-        let mut joined = String::new();
-        for text in inputs.many("texts") {
-            let word = fsx::read_to_string(text.path("text.txt")?)?;
-            writeln!(joined, "{:?} {word}", text.coordinates)?;
-        }
-        Ok(fsx::write_atomic(&context.out.join("joined.txt"), joined.as_bytes())?)
-    }
-}
-
-static TOYS: &[Kind] = &[Kind::of::<Say>(), Kind::of::<Join>()];
-
-const TWO_SEEDS: &str = "
-pipeline: toy
-matrix: { seed: [a, b] }
-stages:
-  say: { say: { word: $seed } }
-  all: { needs: { texts: say }, join: {} }
-";
-
-#[derive(Default)]
-struct Log {
-    text: String,
-    stop: Arc<AtomicBool>,
-}
-
-impl Observer for Log {
-    fn event(&mut self, event: &Event<'_>) {
-        let line = match event {
-            Event::Planned { wanted, misses } => format!("planned {misses} of {wanted}"),
-            Event::Started { node, .. } => format!("started {}", node.node),
-            Event::Retried { node, error } => format!("retried {}: {error}", node.node),
-            Event::Waiting { node } => format!("waiting {}", node.node),
-            Event::Reported { node, report: Report::Note(text) } => {
-                self.stop.fetch_or(text == "saying stop", Ordering::Relaxed);
-                format!("noted {}: {text}", node.node)
-            }
-            Event::Reported { .. } => return,
-            Event::Ended { node, outcome, .. } => match outcome {
-                Outcome::Cached(_) => format!("cached {}", node.node),
-                Outcome::Built(_) => format!("built {}", node.node),
-                Outcome::Failed(error) => format!("failed {}: {error}", node.node),
-                Outcome::Skipped { because } => format!("skipped {} because of {because}", node.node),
-                Outcome::Interrupted => format!("interrupted {}", node.node),
-            },
-        };
-        self.text += &line;
-        self.text.push('\n');
-    }
-}
-
-fn keyed(text: &str, overrides: &[&str]) -> Keyed {
-    let overrides: Vec<Override> = overrides.iter().map(|o| o.parse().unwrap()).collect();
-    let surroundings = Surroundings {
-        registry: Registry(TOYS),
-        numerics: "toy",
-        digest: &|_| unreachable!("no toy reads files"),
-        read: &|_| unreachable!("no pipeline uses another"),
-    };
-    pipeline::load("toy.yaml", text, &overrides, &surroundings).unwrap()
-}
-
-/// Runs a pipeline and returns the log; publishes if all went well.
-fn run_in(folder: &Path, keyed: &Keyed, targets: &[&str]) -> String {
-    run_with(folder, keyed, targets, 1)
-}
-
-fn run_with(folder: &Path, keyed: &Keyed, targets: &[&str], jobs: usize) -> String {
-    let store = Store::open(&folder.join("store")).unwrap();
-    let wish = Wish { targets: targets.iter().map(ToString::to_string).collect(), force: Vec::new() };
-    let plan = Plan::new(keyed, &store, &wish).unwrap();
-    let mut log = Log::default();
-    let stop = Arc::clone(&log.stop);
-    let capacity = Capacity { jobs, threads: 1, memory: 1000, gpus: 0 };
-    let settings = Settings {
-        root: folder,
-        capacity,
-        keep_going: false,
-        cancelled: &stop,
-        provenance: Provenance::default(),
-    };
-    let outcomes = run(keyed, &plan, &store, &settings, &mut log).unwrap();
-    if outcomes.iter().flatten().all(|outcome| outcome.summary().is_some()) {
-        publish::publish(keyed, &outcomes, &store, &folder.join("toy")).unwrap();
-    }
-    log.text
-}
+use crate::store::Store;
 
 #[test]
 fn first_run_second_run_and_back_again() {
@@ -293,6 +152,26 @@ fn an_edited_result_is_put_back_and_the_edit_kept() {
     run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &[]);
     assert_eq!(fsx::read(&file).unwrap(), original);
     assert_eq!(fsx::read(&folder.path().join("toy/all.txt.edited")).unwrap(), b"mine");
+    // Another edit, in place: neither the first nor the store's bytes are touched.
+    fsx::write_all(&mut fsx::append(&file).unwrap(), &file, b"more").unwrap();
+    run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &[]);
+    assert_eq!(fsx::read(&file).unwrap(), original);
+    assert_eq!(fsx::read(&folder.path().join("toy/all.txt.edited")).unwrap(), b"mine");
+    let second = fsx::read(&folder.path().join("toy/all.txt.2.edited")).unwrap();
+    assert_eq!(second, [original.as_slice(), b"more"].concat());
+}
+
+#[test]
+fn a_file_that_no_lock_knows_is_kept_too() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("toy/all.txt");
+    fsx::write_atomic(&file, b"mine").unwrap();
+    run_in(folder.path(), &keyed(TWO_SEEDS, &[]), &[]);
+    assert_eq!(fsx::read(&folder.path().join("toy/all.txt.edited")).unwrap(), b"mine");
+    // But what a killed run placed before it wrote its lock is nobody's edit.
+    fsx::remove_file(&folder.path().join("toy/lock.json")).unwrap();
+    run_in(folder.path(), &keyed(TWO_SEEDS, &["seed=[b, c]"]), &[]);
+    assert_eq!(fsx::list(&folder.path().join("toy")).unwrap(), ["all.txt", "all.txt.edited", "lock.json"]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ use crate::base::canonical;
 use crate::base::digest::{Digest, Fields};
 use crate::stage::Kind;
 
-/// Identity of an execution: equal keys, equal bytes. Only [`KeyFields`] makes one.
+/// Identity of an execution: equal keys, equal bytes. Only [`KeyFields`] makes a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StageKey(Digest);
@@ -48,6 +48,13 @@ impl StageKey {
     /// The first 12 hex digits.
     pub fn short(&self) -> String {
         self.0.short()
+    }
+}
+
+impl From<Digest> for StageKey {
+    /// Takes a key out of a name or a note that was made from one.
+    fn from(digest: Digest) -> Self {
+        Self(digest)
     }
 }
 
@@ -135,9 +142,17 @@ impl KeyFields {
         StageKey(self.hash("layerwise stage key v1", keys))
     }
 
-    /// Hashes the ingredients with the digests of the inputs' artifacts in the place of their keys, in the order of `inputs`.
+    /// Hashes the ingredients with the digests of the inputs' artifacts in the place of their keys; they are given in the order of
+    /// `inputs`. That order is by key where one slot takes several, so it would say more than what is read: here it is by digest.
     pub fn content_key(&self, digests: impl Iterator<Item = Digest>) -> ContentKey {
-        ContentKey(self.hash("layerwise content key v1", digests))
+        let mut read: Vec<_> = self
+            .inputs
+            .iter()
+            .zip(digests)
+            .map(|(input, digest)| (&input.slot, &input.coordinates, digest))
+            .collect();
+        read.sort();
+        ContentKey(self.hash("layerwise content key v1", read.into_iter().map(|(_, _, digest)| digest)))
     }
 
     fn hash(&self, domain: &str, identities: impl Iterator<Item = Digest>) -> Digest {

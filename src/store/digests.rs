@@ -68,9 +68,17 @@ impl Drop for Digests {
     /// Keeps what was learnt. Where it cannot be kept, files are hashed again.
     fn drop(&mut self) {
         let learnt = self.learnt.get_mut().expect("no holder panics");
-        if !learnt.is_empty() {
-            let _ = journal::append(&self.journal, learnt);
+        if learnt.is_empty() {
+            return;
         }
+        let _ = match journal::read(&self.journal) {
+            Ok(journal) if journal.is_whole => journal::append(&self.journal, learnt),
+            // What is appended behind something torn would not be read.
+            Ok(journal) => {
+                journal::replace(&self.journal, &[journal.entries, std::mem::take(learnt)].concat())
+            }
+            Err(_) => Ok(()),
+        };
     }
 }
 
@@ -103,6 +111,17 @@ mod tests {
         let third = digests().of(&tree).unwrap();
         assert!(first != second && second != third && third != first);
         assert!(digests().of(&tree.join("none")).unwrap_err().is_not_found());
+    }
+
+    #[test]
+    fn what_is_learnt_behind_a_torn_entry_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, old) =
+            (folder.path().join("v1/digests"), Path::new(env!("CARGO_MANIFEST_DIR")).join("LICENSE"));
+        fsx::write_atomic(&journal, b"torn").unwrap();
+        Digests::new(folder.path()).of(&old).unwrap();
+        let read = journal::read::<(Identity, Digest)>(&journal).unwrap();
+        assert!(read.is_whole && read.entries.len() == 1);
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub(super) struct Entry {
     pub(super) objects: Vec<Option<Identity>>,
 }
 
+/// So many entries may be out of date, beside one for each that is not, before the file is written anew.
+const MANY: usize = 100;
+
 /// The entries, by key and by content.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -36,11 +39,12 @@ impl Index {
     /// Reads the index, or makes it from the records if it is not there or not whole.
     pub(super) fn open(path: PathBuf, records: &Path) -> Result<Self, FileError> {
         let journal = journal::read::<Entry>(&path)?;
-        let is_lost = journal.entries.is_empty() || !journal.is_whole;
+        let (is_lost, count) = (journal.entries.is_empty() || !journal.is_whole, journal.entries.len());
         let mut index = Self { path, by_key: BTreeMap::new(), by_content: BTreeMap::new() };
         let entries = journal.entries.into_iter().chain(if is_lost { scan(records)? } else { Vec::new() });
         entries.for_each(|entry| index.insert(entry));
-        if is_lost && !index.by_key.is_empty() {
+        let is_stale = count > 2 * index.by_key.len() + MANY;
+        if is_stale || is_lost && !index.by_key.is_empty() {
             index.rewrite();
         }
         Ok(index)

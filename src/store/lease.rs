@@ -1,4 +1,4 @@
-//! The right to write one key: held by one process at a time, let go by the system if that process dies.
+//! The right to write one key, and the right to remove what nobody refers to: file locks, let go by the system if their process dies.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,5 +34,55 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // A file that stays is harmless: the lock is what counts.
         let _ = fsx::remove_file(&self.path);
+    }
+}
+
+/// That somebody uses the store: many may, at the same time.
+#[derive(Debug)]
+pub(super) struct Presence {
+    path: PathBuf,
+    /// `None` in a store that may only be read and has no such file: nobody can remove anything there.
+    lock: Option<File>,
+}
+
+/// That nobody else uses the store; dropping it lets others in again.
+#[derive(Debug)]
+pub(super) struct Alone<'a>(&'a Presence);
+
+impl Presence {
+    /// Tells others of our presence; waits while somebody is alone.
+    pub(super) fn take(path: &Path) -> Result<Self, FileError> {
+        let lock = match fsx::append(path) {
+            Ok(file) => Some(file),
+            Err(error) if error.is_not_allowed() => fsx::open(path).ok(),
+            Err(error) => return Err(error),
+        };
+        let presence = Self { path: path.to_owned(), lock };
+        presence.share()?;
+        Ok(presence)
+    }
+
+    /// Shuts others out, or returns `None` if there are some.
+    pub(super) fn alone(&self) -> Result<Option<Alone<'_>>, FileError> {
+        let Some(lock) = &self.lock else { return Ok(None) };
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(Alone(self))),
+            Err(TryLockError::WouldBlock) => {
+                self.share()?; // the attempt may have cost us our own lock
+                Ok(None)
+            }
+            Err(TryLockError::Error(error)) => Err(FileError::new("lock", &self.path, error)),
+        }
+    }
+
+    fn share(&self) -> Result<(), FileError> {
+        let lock = self.lock.as_ref().map_or(Ok(()), File::lock_shared);
+        lock.map_err(|error| FileError::new("lock", &self.path, error))
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.share();
     }
 }

@@ -8,28 +8,38 @@
 //!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
 //!    logs/ab/cdef….txt      what a stage printed
 //!    quarantine/            objects whose bytes were not those of their names
+//!    runs/<pipeline>-<n>    keys of the latest runs, which a collection keeps
+//!    tags/                  copies of locks whose results a collection keeps
 //!    index, digests         what can be computed again, but not in a moment
+//!    gc.lock                held by all who use the store, or by the one who collects
 //! ```
 //!
 //! Only a record makes a result: everything before it can be lost at any moment without harm. A change of format is a new
 //! folder (`v2`), never a migration.
 
+mod audit;
 mod digests;
+mod gc;
 mod index;
 mod lease;
 mod parts;
 pub mod prefix;
 pub mod record;
+mod runs;
+mod scratch;
 mod staging;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+pub use audit::{Audit, Trouble};
 pub use digests::Digests;
+pub use gc::{Freed, Keep, Usage};
 pub use lease::Lease;
 pub use parts::PartStore;
 pub use record::{Output, Provenance, Record, Summary};
+pub use scratch::ScratchStore;
 pub use staging::Staging;
 
 use crate::base::digest::Digest;
@@ -38,6 +48,7 @@ use crate::base::fsx::{self, FileError};
 use crate::stage::key::ContentKey;
 use crate::stage::{KeyFields, StageKey};
 use index::{Entry, Index};
+use lease::Presence;
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +65,12 @@ pub enum StoreError {
     /// A stage ended well but left no file.
     #[error("the stage ended without writing any file")]
     NoOutput,
+    /// What nobody refers to can only be removed while nobody makes anything.
+    #[error("another process is using the store '{}'", store.display())]
+    InUse {
+        /// The store.
+        store: PathBuf,
+    },
 }
 
 /// A folder of results. Clones are the same store.
@@ -63,6 +80,8 @@ pub struct Store {
     index: Arc<Mutex<Index>>,
     /// What was committed and may not be on the disk yet.
     unflushed: Arc<Mutex<Vec<Entry>>>,
+    /// As long as a store is open, nothing is removed from it.
+    presence: Arc<Presence>,
 }
 
 /// Answer to the wish to do a piece of work.
@@ -93,11 +112,12 @@ impl Store {
     /// Opens the store under this folder, and creates it if it is not there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let root = folder.join("v1");
-        for part in ["objects", "records", "staging", "leases"] {
-            fsx::create_dir_all(&root.join(part))?;
+        if !fsx::is_dir(&root.join("leases")) {
+            create(&root)?;
         }
+        let presence = Arc::new(Presence::take(&root.join("gc.lock"))?);
         let index = Index::open(root.join("index"), &root.join("records"))?;
-        Ok(Self { root, index: Arc::new(Mutex::new(index)), unflushed: Arc::default() })
+        Ok(Self { root, index: Arc::new(Mutex::new(index)), unflushed: Arc::default(), presence })
     }
 
     /// Looks up a key. The content of objects is checked, by hashing those that are not known to be unchanged.
@@ -147,7 +167,7 @@ impl Store {
         let summary = Arc::clone(&entry.summary);
         if has_learnt {
             self.index().insert(entry.clone());
-            self.unflushed.lock().expect("no holder panics").push(entry);
+            self.unflushed().push(entry);
         }
         Ok(Found::Whole(summary))
     }
@@ -212,8 +232,13 @@ impl Store {
             outputs: of.outputs.clone(),
             provenance: Provenance { same_as: Some(of.key), ..provenance },
         };
+        self.write(&record)
+    }
+
+    /// Writes a record: from here on the result is there, and on the disk with the next flush.
+    fn write(&self, record: &Record) -> Result<Arc<Summary>, StoreError> {
         fsx::place(&self.record_path(record.key), record.to_text().as_bytes())?;
-        Ok(self.remember(&record))
+        Ok(self.remember(record))
     }
 
     /// Moves an object whose bytes are not those of its name out of the way, so that it is made anew.
@@ -221,19 +246,29 @@ impl Store {
         let folder = self.root.join("quarantine");
         fsx::create_dir_all(&folder)?;
         let taken = fsx::list(&folder)?.len();
-        Ok(fsx::rename(&self.object_path(digest), &folder.join(format!("{digest}-{taken}")))?)
+        let moved = fsx::rename(&self.object_path(digest), &folder.join(format!("{digest}-{taken}")));
+        // Another process may have moved it already.
+        moved.or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error.into()) })
     }
 
     /// Waits until all that was committed is on the disk: objects, then records, then the index that vouches for both.
     pub fn flush(&self) -> Result<(), StoreError> {
-        let entries = std::mem::take(&mut *self.unflushed.lock().expect("no holder panics"));
+        let entries = std::mem::take(&mut *self.unflushed());
+        let flushed = self.flush_these(&entries);
+        if flushed.is_err() {
+            self.unflushed().extend(entries);
+        }
+        flushed
+    }
+
+    fn flush_these(&self, entries: &[Entry]) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
         let outputs = entries.iter().flat_map(|entry| &entry.summary.outputs);
         self.sync("objects", outputs.map(|output| self.object_path(output.digest)))?;
         self.sync("records", entries.iter().map(|entry| self.record_path(entry.summary.key)))?;
-        self.index().write(&entries);
+        self.index().write(entries);
         Ok(())
     }
 
@@ -256,6 +291,11 @@ impl Store {
         PartStore::new(self.root.join("parts"))
     }
 
+    /// Where tags are: copies of locks, whose results a collection keeps.
+    pub fn tags(&self) -> PathBuf {
+        self.root.join("tags")
+    }
+
     /// Where a stage writes what people want to read afterwards.
     pub fn log_path(&self, key: StageKey) -> PathBuf {
         self.fan_out("logs", &key.to_string(), ".txt")
@@ -276,6 +316,10 @@ impl Store {
         self.index.lock().expect("no holder panics")
     }
 
+    fn unflushed(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.unflushed.lock().expect("no holder panics")
+    }
+
     /// Takes a record that was just written into the index: here at once, in the file when it is flushed.
     fn remember(&self, record: &Record) -> Arc<Summary> {
         let summary = Arc::new(Summary::of(record));
@@ -283,7 +327,7 @@ impl Store {
         let record = fsx::identity(&self.record_path(record.key));
         let entry = Entry { summary: Arc::clone(&summary), record, objects: objects.collect() };
         self.index().insert(entry.clone());
-        self.unflushed.lock().expect("no holder panics").push(entry);
+        self.unflushed().push(entry);
         summary
     }
 
@@ -301,5 +345,17 @@ impl Store {
     }
 }
 
+/// Makes the folders of a store durably; that of the leases, the last one, says that the others are.
+fn create(root: &Path) -> Result<(), FileError> {
+    for part in ["objects", "records", "staging"] {
+        fsx::create_dir_all(&root.join(part))?;
+    }
+    let above = root.ancestors().take(3).filter(|folder| !folder.as_os_str().is_empty());
+    above.into_iter().try_for_each(fsx::sync_dir)?;
+    fsx::create_dir_all(&root.join("leases"))
+}
+
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;

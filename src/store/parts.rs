@@ -1,4 +1,7 @@
 //! Parts on disk: a folder per key, a file per part, named by its digest, which is also how a torn or damaged one is known.
+//!
+//! The store cannot know what a key stands for, nor who will ask for it. So the folder of a key carries the time of its last use
+//! (adding sets it, reading does too), and a collection removes those that nobody used for some days.
 
 use std::path::{Path, PathBuf};
 
@@ -34,10 +37,25 @@ impl PartStore {
     }
 }
 
+/// Writes a part. Whoever removes parts removes the folder with them, perhaps just before the new file is in it.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    for _ in 1..ATTEMPTS {
+        match fsx::write_atomic(path, bytes) {
+            Err(error) if error.is_not_found() => {}
+            result => return result,
+        }
+    }
+    fsx::write_atomic(path, bytes)
+}
+
 impl Parts for PartStore {
     fn read(&self, key: Digest) -> Result<Vec<Vec<u8>>, FileError> {
         let mut parts = Vec::new();
-        for name in self.names(key)? {
+        let names = self.names(key)?;
+        if !names.is_empty() {
+            let _ = fsx::touch(&self.folder(key)); // fails in a store that may only be read
+        }
+        for name in names {
             match fsx::read(&self.folder(key).join(&name)) {
                 Ok(bytes) if Digest::of(&bytes).to_string() == name => parts.push(bytes),
                 Ok(_) => {}
@@ -55,18 +73,15 @@ impl Parts for PartStore {
 
     fn add(&self, key: Digest, bytes: &[u8]) -> Result<(), FileError> {
         let digest = Digest::of(bytes);
-        let path = self.folder(key).join(digest.to_string());
+        let folder = self.folder(key);
+        let path = folder.join(digest.to_string());
         if is_whole(&path, digest) {
             return Ok(());
         }
-        // Whoever removes parts removes the folder with them, perhaps just before the new file is in it.
-        for _ in 1..ATTEMPTS {
-            match fsx::write_atomic(&path, bytes) {
-                Err(error) if error.is_not_found() => {}
-                result => return result,
-            }
-        }
-        fsx::write_atomic(&path, bytes)
+        // A new key may have made the folders above its own, up to that of the store.
+        let changed = if fsx::is_dir(&folder) { 1 } else { 4 };
+        write(&path, bytes)?;
+        folder.ancestors().take(changed).try_for_each(fsx::sync_dir)
     }
 
     fn remove(&self, key: Digest) -> Result<(), FileError> {

@@ -82,9 +82,9 @@ impl Staging {
         }
         let content = fields.content_key(inputs.iter().copied());
         let record = Record { key: self.key, content: Some(content), fields, inputs, outputs, provenance };
-        fsx::place(&self.store.record_path(self.key), record.to_text().as_bytes())?;
-        let summary = self.store.remember(&record);
-        fsx::remove_dir_all(&self.folder)?;
+        let summary = self.store.write(&record)?;
+        // The result is there; a folder that stays is for a collection to remove.
+        let _ = fsx::remove_dir_all(&self.folder);
         Ok(summary)
     }
 

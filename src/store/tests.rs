@@ -4,7 +4,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::stage::KeyFields;
 
-fn fields(parameter: u64) -> KeyFields {
+pub(super) fn fields(parameter: u64) -> KeyFields {
     KeyFields {
         sources: Vec::new(),
         kind: "toy".to_owned(),
@@ -15,14 +15,14 @@ fn fields(parameter: u64) -> KeyFields {
     }
 }
 
-fn stage(store: &Store, fields: &KeyFields) -> Staging {
+pub(super) fn stage(store: &Store, fields: &KeyFields) -> Staging {
     match store.begin(fields.key(), false).unwrap() {
         Begin::Mine(staging) => staging,
         other => panic!("expected a free key, got {other:?}"),
     }
 }
 
-fn write(staging: &Staging, name: &str, bytes: &[u8]) {
+pub(super) fn write(staging: &Staging, name: &str, bytes: &[u8]) {
     fsx::write_atomic(&staging.out().join(name), bytes).unwrap();
 }
 
@@ -76,6 +76,26 @@ fn a_lost_object_or_a_torn_record_is_a_miss_that_heals() {
     fsx::write_atomic(&store.record_path(record.key), b"{\"key\": \"").unwrap();
     assert_eq!(store.lookup(record.key).unwrap(), None);
     assert_eq!(commit(), record);
+}
+
+#[test]
+fn an_index_full_of_stale_entries_is_written_anew() {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let staging = stage(&store, &fields(1));
+    write(&staging, "a.txt", b"alpha");
+    let record = staging.commit(fields(1), Vec::new(), Provenance::default()).unwrap();
+    let object = fsx::open(&store.object_path(record.outputs[0].digest)).unwrap();
+    for second in 0..150 {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(second);
+        object.set_times(std::fs::FileTimes::new().set_modified(time)).unwrap();
+        assert_eq!(store.find(record.key).unwrap(), Found::Whole(record.clone()));
+        store.flush().unwrap();
+    }
+    let size = || fsx::size(&folder.path().join("v1/index")).unwrap();
+    let long = size();
+    assert_eq!(Store::open(folder.path()).unwrap().find(record.key).unwrap(), Found::Whole(record));
+    assert!(size() * 100 < long, "{} of {long}", size());
 }
 
 proptest! {

@@ -6,6 +6,7 @@ mod cli;
 mod command;
 mod determinism;
 mod errors;
+mod housekeeping;
 mod incremental;
 mod language;
 mod numerics;

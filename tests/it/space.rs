@@ -77,6 +77,20 @@ impl Space {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// Runs a script with mounts of its own, in which `$LAYERWISE` is the binary; `None`, and a line that says so, where the user
+    /// may not mount.
+    #[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
+    pub(crate) fn with_mounts(&self, script: &str) -> Option<Ran> {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).env("LAYERWISE", env!("CARGO_BIN_EXE_layerwise"));
+        let may_mount = Command::new("unshare").args(["--mount", "true"]).status();
+        if !may_mount.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: only root can mount");
+            return None;
+        }
+        Some(Ran::from(command.current_dir(self.folder.path()).env("NO_COLOR", "1").output().unwrap()))
+    }
+
     /// Runs the quick pipeline and insists that all goes well.
     pub(crate) fn run_quick(&self, more: &[&str]) -> Ran {
         let ran = self.run(&[&["run", "pipelines/quick.yaml"], more].concat());

@@ -1,0 +1,206 @@
+//! `layerwise verify`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::base::digest::Digest;
+use crate::cli::failure::Failure;
+use crate::cli::machine::{self, count, size};
+use crate::cli::project::{self, Project};
+use crate::cli::{Target, progress, run};
+use crate::engine::audit::{self, Finding};
+use crate::engine::{self, Capacity, Differing, Settings, Wish};
+use crate::pipeline::Override;
+use crate::store::{Provenance, Store, Trouble};
+
+/// Arguments of `verify`.
+#[derive(Args)]
+pub(super) struct Verify {
+    /// Only the lock of this pipeline: its name, or its folder of results; with '--rerun', the pipeline file
+    pipeline: Option<PathBuf>,
+    /// With '--rerun': the stages to do again
+    #[arg(requires = "rerun")]
+    stages: Vec<String>,
+    /// Do stages again, beside the store, and compare the bytes
+    #[arg(long, requires_all = ["pipeline", "stages"], conflicts_with = "repair")]
+    rerun: bool,
+    /// Move damaged objects aside and remove unreadable records, so that the next run makes them anew
+    #[arg(long)]
+    repair: bool,
+    /// With '--rerun': another value for a parameter or an axis of the pipeline
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    overrides: Vec<Override>,
+    /// Where results and the store are [default: results/ of the project]
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// Write JSON to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// What hashing takes before it is shown how far it is.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Verify {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        if self.rerun { self.rerun() } else { self.audit() }
+    }
+
+    fn audit(self) -> Result<(), Failure> {
+        let results = project::results(self.results.as_deref());
+        let locks = project::locks(&results, self.pipeline.as_deref())?;
+        // A lock without a store still says what the published files are.
+        let has_nothing = locks.is_empty();
+        let store =
+            if has_nothing { project::open_store(&results)? } else { Store::open(&results.join("store"))? };
+        let bar = ProgressBar::new(0);
+        bar.set_style(ProgressStyle::with_template("{bytes} of {total_bytes} hashed").expect("a template"));
+        let start = Instant::now();
+        let report = audit::audit(&store, &locks, &|done, total| {
+            if start.elapsed() > PATIENCE {
+                bar.set_length(total);
+                bar.set_position(done);
+            }
+        })?;
+        bar.finish_and_clear();
+        for finding in &report.findings {
+            if self.json {
+                println!("{}", json(finding));
+            } else {
+                println!("{finding}");
+            }
+        }
+        if self.repair {
+            store.repair(&report.store.troubles)?;
+        }
+        let (objects, bytes, records) =
+            (report.store.objects, report.store.bytes, report.store.records.len());
+        if self.json {
+            let wrong = report.findings.len();
+            println!(
+                "{}",
+                json!({ "objects": objects, "bytes": bytes, "records": records, "locks": locks.len(), "absent": report.absent, "wrong": wrong })
+            );
+        } else {
+            println!(
+                "{} ({}), {}, {}",
+                count(objects, "object"),
+                size(bytes),
+                count(records as u64, "record"),
+                count(locks.len() as u64, "lock")
+            );
+            for pipeline in &report.absent {
+                println!(
+                    "the results of '{pipeline}' are not in this store: only its published files were checked"
+                );
+            }
+        }
+        self.verdict(&report.findings)
+    }
+
+    fn verdict(&self, findings: &[Finding]) -> Result<(), Failure> {
+        if findings.is_empty() {
+            return Ok(());
+        }
+        let is_repairable = |finding: &Finding| {
+            let trouble =
+                matches!(finding, Finding::Store { trouble, .. } if !matches!(trouble, Trouble::Missing(_)));
+            trouble && !self.repair
+        };
+        let hint = if findings.iter().any(is_repairable) {
+            "repair the store with '--repair', then run the pipeline again"
+        } else {
+            "run the pipeline again: it makes what is not right"
+        };
+        let message = format!("found {}", count(findings.len() as u64, "fault"));
+        Err(Failure::Wrong { message, hint: hint.to_owned() })
+    }
+
+    fn rerun(self) -> Result<(), Failure> {
+        let target = Target {
+            pipeline: self.pipeline.unwrap_or_default(),
+            stages: self.stages,
+            overrides: self.overrides,
+            results: self.results,
+            json: self.json,
+        };
+        let project = Project::open(&target)?;
+        // Asked as if nothing else was wanted, so that a wrong name is told.
+        engine::Plan::new(
+            &project.keyed,
+            &project.store,
+            &Wish { targets: target.stages.clone(), ..Wish::default() },
+        )?;
+        let (cores, cancelled) = (machine::cores(), run::catch_signals());
+        let capacity = Capacity { jobs: 1, threads: cores, memory: machine::memory(), gpus: machine::gpus() };
+        let settings = Settings {
+            root: &project.root,
+            capacity,
+            keep_going: false,
+            cancelled: &cancelled,
+            provenance: Provenance::default(),
+        };
+        let mut different = Vec::new();
+        for (place, node) in project.keyed.nodes.iter().enumerate() {
+            let name = node.node.to_string();
+            if !target.stages.iter().any(|stage| *stage == name || node.node.stage.as_str() == stage) {
+                continue;
+            }
+            let mut observer = progress::observer(false);
+            let files = engine::rerun(&project.keyed, place, &project.store, &settings, &mut *observer)?;
+            drop(observer);
+            tell(&name, &files, target.json);
+            if !files.is_empty() {
+                different.push(name);
+            }
+        }
+        if different.is_empty() {
+            return Ok(());
+        }
+        let message = format!("made again with other bytes: {}", different.join(", "));
+        let hint = "look for a clock, a random number, or a file that the stage reads and does not declare";
+        Err(Failure::Wrong { message, hint: hint.to_owned() })
+    }
+}
+
+/// What became of a stage that was done again.
+fn tell(stage: &str, files: &[Differing], json: bool) {
+    if json {
+        let files: Vec<_> = files
+            .iter()
+            .map(|file| json!({ "name": file.name, "kept": file.kept, "again": file.again }))
+            .collect();
+        println!("{}", json!({ "stage": stage, "identical": files.is_empty(), "differing": files }));
+    } else if files.is_empty() {
+        println!("{stage}: identical");
+    } else {
+        let word = |digest: Option<Digest>| digest.map_or("nothing".to_owned(), |digest| digest.short());
+        for file in files {
+            println!("{stage}: {} was {}, is now {}", file.name, word(file.kept), word(file.again));
+        }
+    }
+}
+
+fn json(finding: &Finding) -> serde_json::Value {
+    let text = finding.to_string();
+    match finding {
+        Finding::Store { trouble, stages } => {
+            let (what, of) = match trouble {
+                Trouble::Damaged(digest) => ("damaged", digest.to_string()),
+                Trouble::Missing(digest) => ("missing", digest.to_string()),
+                Trouble::Unreadable(path) => ("unreadable", path.display().to_string()),
+            };
+            json!({ "finding": what, "of": of, "stages": stages, "text": text })
+        }
+        Finding::NoRecord { stage } => json!({ "finding": "no record", "stages": [stage], "text": text }),
+        Finding::OtherOutputs { stage } => {
+            json!({ "finding": "other outputs", "stages": [stage], "text": text })
+        }
+        Finding::Edited { path } => json!({ "finding": "edited", "of": path, "text": text }),
+        Finding::Gone { path } => json!({ "finding": "gone", "of": path, "text": text }),
+    }
+}

@@ -1,0 +1,153 @@
+//! Whether objects, records, locks and published files agree, and which stages are touched where they do not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::base::digest::Digest;
+use crate::engine::lock::{Entry, Lock};
+use crate::stage::StageKey;
+use crate::store::{Audit, Record, Store, StoreError, Trouble};
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// A file of the store, and the stages whose results it touches.
+    Store {
+        /// What is wrong.
+        trouble: Trouble,
+        /// As in `fig1/fit[seed=0]`; where no lock names it, as in `train 1a2b3c…`.
+        stages: Vec<String>,
+    },
+    /// A stage of a lock has no record, though others of its pipeline have.
+    NoRecord {
+        /// As in `fig1/fit[seed=0]`.
+        stage: String,
+    },
+    /// The record of a stage has other outputs than the lock says.
+    OtherOutputs {
+        /// As in `fig1/fit[seed=0]`.
+        stage: String,
+    },
+    /// A published file is not what the lock says.
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A published file is gone.
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What a look at everything found.
+#[derive(Debug)]
+pub struct Report {
+    /// Objects, records, and what is wrong with them alone.
+    pub store: Audit,
+    /// All that is wrong.
+    pub findings: Vec<Finding>,
+    /// Pipelines whose lock is there, but none of its results: nothing was run here.
+    pub absent: Vec<String>,
+}
+
+/// Looks at the whole store, and at some locks with the folders they lie in. `progress` is told the bytes hashed and those in all.
+pub fn audit(
+    store: &Store,
+    locks: &[(PathBuf, Lock)],
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Report, StoreError> {
+    let audit = store.audit(progress)?;
+    let records: BTreeMap<StageKey, &Record> =
+        audit.records.iter().map(|record| (record.key, record)).collect();
+    let (mut findings, mut absent) = (Vec::new(), Vec::new());
+    for (folder, lock) in locks {
+        if lock.stages.values().any(|entry| records.contains_key(&entry.key)) {
+            findings.extend(
+                lock.stages.iter().filter_map(|(name, entry)| check_entry(lock, name, entry, &records)),
+            );
+        } else {
+            absent.push(lock.pipeline.clone());
+        }
+        findings.extend(check_published(folder, lock)?);
+    }
+    let names = stage_names(locks);
+    let touched = audit
+        .troubles
+        .iter()
+        .map(|trouble| Finding::Store { trouble: trouble.clone(), stages: touched(&audit, trouble, &names) });
+    let findings = touched.chain(findings).collect();
+    Ok(Report { findings, absent, store: audit })
+}
+
+fn check_entry(
+    lock: &Lock,
+    name: &str,
+    entry: &Entry,
+    records: &BTreeMap<StageKey, &Record>,
+) -> Option<Finding> {
+    let stage = format!("{}/{name}", lock.pipeline);
+    let Some(record) = records.get(&entry.key) else { return Some(Finding::NoRecord { stage }) };
+    let outputs: BTreeMap<_, _> = record.outputs.iter().map(|o| (o.name.clone(), o.digest)).collect();
+    (outputs != entry.outputs).then_some(Finding::OtherOutputs { stage })
+}
+
+fn check_published(folder: &Path, lock: &Lock) -> Result<Vec<Finding>, StoreError> {
+    let mut findings = Vec::new();
+    for (name, digest) in &lock.published {
+        let path = folder.join(name);
+        match Digest::of_file(&path) {
+            Ok((found, _)) if found == *digest => {}
+            Ok(_) => findings.push(Finding::Edited { path }),
+            Err(error) if error.is_not_found() => findings.push(Finding::Gone { path }),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(findings)
+}
+
+/// What the locks call each execution.
+fn stage_names(locks: &[(PathBuf, Lock)]) -> BTreeMap<StageKey, Vec<String>> {
+    let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (_, lock) in locks {
+        for (name, entry) in &lock.stages {
+            names.entry(entry.key).or_default().push(format!("{}/{name}", lock.pipeline));
+        }
+    }
+    names
+}
+
+fn touched(audit: &Audit, trouble: &Trouble, names: &BTreeMap<StageKey, Vec<String>>) -> Vec<String> {
+    let digest = match trouble {
+        Trouble::Damaged(digest) | Trouble::Missing(digest) => *digest,
+        Trouble::Unreadable(_) => return Vec::new(),
+    };
+    let name = |record: &Record| match names.get(&record.key) {
+        Some(names) => names.clone(),
+        None => vec![format!("{} {}", record.fields.kind, record.key.short())],
+    };
+    let stages: BTreeSet<String> = audit.makers(digest).flat_map(name).collect();
+    stages.into_iter().collect()
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store { trouble, stages } => {
+                match trouble {
+                    Trouble::Damaged(digest) => write!(f, "object {} is damaged", digest.short())?,
+                    Trouble::Missing(digest) => write!(f, "object {} is missing", digest.short())?,
+                    Trouble::Unreadable(path) => write!(f, "record '{}' cannot be read", path.display())?,
+                }
+                if stages.is_empty() { Ok(()) } else { write!(f, ": touches {}", stages.join(", ")) }
+            }
+            Self::NoRecord { stage } => write!(f, "{stage} has no record"),
+            Self::OtherOutputs { stage } => {
+                write!(f, "the record of {stage} has other outputs than the lock")
+            }
+            Self::Edited { path } => write!(f, "'{}' is not what the lock says", path.display()),
+            Self::Gone { path } => write!(f, "'{}' is gone", path.display()),
+        }
+    }
+}

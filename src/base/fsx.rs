@@ -99,6 +99,11 @@ pub fn read_to_string(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(|e| FileError::new("read", path, e))
 }
 
+/// Creates a folder in one that is there.
+pub fn create_dir(path: &Path) -> Result<()> {
+    fs::create_dir(path).map_err(|e| FileError::new("create the folder", path, e))
+}
+
 /// Creates a folder and those above it.
 pub fn create_dir_all(path: &Path) -> Result<()> {
     if is_dir(path) {

@@ -178,7 +178,7 @@ fn two_states_stand_side_by_side() {
     let value = json(&space, &["diff", "HEAD~1"]);
     let resets =
         value["changed"].as_array().unwrap().iter().find(|c| c["stage"] == "resets[seed=0]").unwrap();
-    assert_eq!(resets["ingredients"][0]["path"], "reset.full_model");
+    assert_eq!(resets["changes"][0]["parameter"]["path"], "reset.full_model");
     assert!(value["metrics"].as_array().unwrap().iter().any(|table| table["table"] == "table.csv"));
 
     // Without the store, what remains is what the locks say.

@@ -19,6 +19,27 @@ const DEVICES: &str = "/dev";
 /// Where Python's `multiprocessing` and PyTorch's loaders share memory.
 const SHARED_MEMORY: &str = "/dev/shm";
 
+/// What the system's part of an access depends on.
+#[derive(Clone, Copy)]
+pub(super) struct System<'a> {
+    /// The project's folder.
+    pub(super) root: &'a Path,
+    /// The program's PATH.
+    pub(super) path: &'a OsStr,
+}
+
+/// Those paths that are not below another one of them.
+pub(super) fn outermost(paths: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBuf> {
+    let mut kept = BTreeSet::new();
+    // A folder sorts before what is below it.
+    for path in paths.collect::<BTreeSet<_>>() {
+        if !path.ancestors().any(|folder| kept.contains(folder)) {
+            kept.insert(path);
+        }
+    }
+    kept
+}
+
 /// Paths that a program may use, each with all that is below it; those that do not exist are skipped.
 #[derive(Debug, Default)]
 pub(super) struct Access {
@@ -32,7 +53,8 @@ pub(super) struct Access {
 
 impl Access {
     /// What every program may use, whatever its stage declares.
-    pub(super) fn of_system(root: &Path, path: &OsStr, program: &OsStr) -> Result<Self, FileError> {
+    pub(super) fn of_system(system: System<'_>, program: &OsStr) -> Result<Self, FileError> {
+        let System { root, path } = system;
         let root = fsx::canonicalize(root)?;
         let mut read = BTreeSet::new();
         for folder in SYSTEM {
@@ -79,6 +101,13 @@ fn installation(program: &Path, root: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_below_another_needs_no_rule() {
+        let paths = ["/usr/bin", "/usr", "/opt/a", "/opt/ab", "/usr/lib"].map(PathBuf::from);
+        let kept: Vec<_> = outermost(paths.into_iter()).into_iter().collect();
+        assert_eq!(kept, ["/opt/a", "/opt/ab", "/usr"].map(PathBuf::from));
+    }
 
     #[test]
     fn a_folder_that_holds_the_project_is_given_without_it() {

@@ -13,29 +13,40 @@ const BYTES: usize = 8192;
 /// How the header of each attempt begins.
 const HEADER: &str = "# attempt ";
 
-/// The log of one attempt: the end of a file.
-pub(super) struct Log {
-    file: File,
+/// The log of one attempt: the end of a file, which is not there before something is printed.
+pub(super) struct Log<'a> {
+    path: &'a Path,
+    run: &'a Run,
+    file: Option<File>,
     end: Vec<u8>,
 }
 
-impl Log {
-    /// Opens the log and writes a header: which attempt, and the command.
-    pub(super) fn begin(path: &Path, run: &Run) -> Result<Self, FileError> {
-        if let Some(folder) = path.parent() {
-            fsx::create_dir_all(folder)?;
-        }
-        let mut file = fsx::append(path)?;
-        let earlier = if fsx::size(path) == Some(0) { 0 } else { attempts(path)? };
-        writeln!(file, "{HEADER}{}: {run}", earlier + 1).map_err(|e| FileError::new("write", path, e))?;
-        Ok(Self { file, end: Vec::new() })
+impl<'a> Log<'a> {
+    /// A log in which nothing is written yet.
+    pub(super) fn new(path: &'a Path, run: &'a Run) -> Self {
+        Self { path, run, file: None, end: Vec::new() }
     }
 
     /// Adds what was printed. A log that cannot be written is no reason to end the work.
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        let _ = self.file.write_all(bytes);
+        if self.file.is_none() {
+            self.file = self.begin().ok();
+        }
+        if let Some(file) = &mut self.file {
+            let _ = file.write_all(bytes);
+        }
         self.end.extend(bytes);
         self.end.drain(..self.end.len().saturating_sub(BYTES));
+    }
+
+    /// Opens the file and writes a header: which attempt, and the command.
+    fn begin(&self) -> Result<File, FileError> {
+        fsx::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
+        let mut file = fsx::append(self.path)?;
+        let earlier = if fsx::size(self.path) == Some(0) { 0 } else { attempts(self.path)? };
+        writeln!(file, "{HEADER}{}: {}", earlier + 1, self.run)
+            .map_err(|e| FileError::new("write", self.path, e))?;
+        Ok(file)
     }
 
     /// The last lines that were printed.

@@ -30,7 +30,7 @@ use crate::base::fsx;
 use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{FILES, parameters};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
-use access::Access;
+use access::{Access, System};
 use error::{CommandError, hinted};
 use log::Log;
 use program::{Run, Text};
@@ -98,7 +98,7 @@ impl Stage for Command {
 
         let place = Workplace::lay_out(&root, &self.files, inputs, context.scratch)?;
         let environment = place.environment(&self.env, context.threads)?;
-        let mut log = Log::begin(context.log, &self.run)?;
+        let mut log = Log::new(context.log, &self.run);
         let (mut command, printed) = program::prepare(&self.run, &environment, &place.work)?;
         let stamps = || Stamps::of(files.iter().chain(&objects));
         let before = stamps()?;
@@ -106,15 +106,17 @@ impl Stage for Command {
         let access = match self.sandbox {
             Sandbox::Off => None,
             Sandbox::Auto | Sandbox::Require => {
-                let mut access = Access::of_system(&root, &environment["PATH"], command.get_program())?;
+                let mut access = Access::default();
                 access.write.extend(place.writable());
+                access.read.extend(place.readable().cloned());
                 access.read.extend(files.iter().chain(before.real()).cloned());
                 access.read.extend(self.read.iter().map(PathBuf::from));
                 access.read.extend(objects.iter().filter_map(|path| Some(path.parent()?.to_owned())));
                 Some(access)
             }
         };
-        let (child, is_checked) = sandbox::spawn(&mut command, access.as_ref(), self.sandbox)?;
+        let system = System { root: &root, path: &environment["PATH"] };
+        let (child, is_checked) = sandbox::spawn(&mut command, access.as_ref(), system, self.sandbox)?;
         if !is_checked && self.sandbox == Sandbox::Auto {
             sandbox::tell_unchecked(context);
         }

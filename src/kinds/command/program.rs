@@ -143,7 +143,7 @@ fn find(program: &str, path: &OsStr, work: &Path) -> Option<PathBuf> {
 pub(super) fn wait(
     mut child: Child,
     printed: Printed,
-    log: &mut Log,
+    log: &mut Log<'_>,
     cancel: Cancel<'_>,
 ) -> Result<ExitStatus, StageError> {
     let mut watch = Watch::new(Pid::from_child(&child), printed, log);
@@ -164,16 +164,16 @@ pub(super) fn wait(
 }
 
 /// Hears what a process prints, and sees its end without taking its status.
-struct Watch<'a> {
+struct Watch<'a, 'l> {
     pid: Pid,
     /// Ready when the process has ended; where the kernel offers that.
     end: Option<OwnedFd>,
     printed: Printed,
-    log: &'a mut Log,
+    log: &'a mut Log<'l>,
 }
 
-impl<'a> Watch<'a> {
-    fn new(pid: Pid, printed: Printed, log: &'a mut Log) -> Self {
+impl<'a, 'l> Watch<'a, 'l> {
+    fn new(pid: Pid, printed: Printed, log: &'a mut Log<'l>) -> Self {
         #[cfg(target_os = "linux")]
         let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
         #[cfg(not(target_os = "linux"))]

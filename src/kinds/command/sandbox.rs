@@ -3,6 +3,7 @@
 //! A Landlock domain belongs to a thread and is inherited by the processes that it starts. So a thread made for it restricts
 //! itself, starts the program, and ends; the rest of this process stays free.
 
+use std::ffi::OsStr;
 use std::io;
 use std::process::{Child, Command};
 use std::sync::Once;
@@ -10,7 +11,7 @@ use std::sync::Once;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kinds::command::access::Access;
+use crate::kinds::command::access::{Access, System};
 use crate::kinds::command::error::{CommandError, hinted};
 use crate::stage::{Context, StageError};
 
@@ -27,10 +28,11 @@ pub(super) enum Sandbox {
     Off,
 }
 
-/// Starts the program; the flag says whether the kernel checks its access.
+/// Starts the program; the flag says whether the kernel checks its access. `access` is what its stage declares.
 pub(super) fn spawn(
     command: &mut Command,
     access: Option<&Access>,
+    system: System<'_>,
     sandbox: Sandbox,
 ) -> Result<(Child, bool), StageError> {
     let program = command.get_program().to_string_lossy().into_owned();
@@ -39,7 +41,8 @@ pub(super) fn spawn(
     };
     let Some(access) = access else { return Ok((start(command)?, false)) };
     let within = || {
-        let is_checked = restrict(access).map_err(|source| hinted(CommandError::Sandbox { source }))?;
+        let is_checked = restrict(access, system, command.get_program())
+            .map_err(|source| hinted(CommandError::Sandbox { source }))?;
         if !is_checked && sandbox == Sandbox::Require {
             let source = io::ErrorKind::Unsupported.into();
             return Err(hinted(CommandError::Sandbox { source }));
@@ -62,30 +65,78 @@ pub(super) fn tell_unchecked(context: &Context) {
 
 /// Restricts this thread; `false` where the kernel cannot.
 #[cfg(target_os = "linux")]
-fn restrict(access: &Access) -> io::Result<bool> {
+fn restrict(access: &Access, system: System<'_>, program: &OsStr) -> io::Result<bool> {
     use landlock::{
-        ABI, Access as _, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus,
-        path_beneath_rules,
+        ABI, Access as _, AccessFs, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+        RulesetStatus,
     };
     // The latest that limits access to files (device ioctls); an older kernel checks what it knows.
     let abi = ABI::V5;
-    let read = AccessFs::from_read(abi);
-    let status = Ruleset::default()
-        .handle_access(AccessFs::from_all(abi))
-        .and_then(Ruleset::create)
-        .and_then(|rules| rules.add_rules(path_beneath_rules(&access.read, read)))
-        .and_then(|rules| {
-            let access_of_devices = read | AccessFs::WriteFile | AccessFs::IoctlDev;
-            rules.add_rules(path_beneath_rules(&access.devices, access_of_devices))
-        })
-        .and_then(|rules| rules.add_rules(path_beneath_rules(&access.write, AccessFs::from_all(abi))))
-        .and_then(landlock::RulesetCreated::restrict_self)
-        .map_err(io::Error::other)?;
+    let (read, all) = (AccessFs::from_read(abi), AccessFs::from_all(abi));
+    let (system, own) = (opened::of_system(system, program)?, opened::open(access));
+    let mut rules =
+        Ruleset::default().handle_access(all).and_then(Ruleset::create).map_err(io::Error::other)?;
+    for opened in [&*system, &own] {
+        let devices = read | AccessFs::WriteFile | AccessFs::IoctlDev;
+        for (folders, allowed) in [(&opened.read, read), (&opened.devices, devices), (&opened.write, all)] {
+            // What a rule on a file cannot allow is left out of it.
+            let rule = |folder| Ok::<_, RulesetError>(PathBeneath::new(folder, allowed));
+            rules = rules.add_rules(folders.iter().map(rule)).map_err(io::Error::other)?;
+        }
+    }
+    let status = rules.restrict_self().map_err(io::Error::other)?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "the signature of the other system")]
-fn restrict(_: &Access) -> io::Result<bool> {
+fn restrict(_: &Access, _: System<'_>, _: &OsStr) -> io::Result<bool> {
     Ok(false)
+}
+
+/// Folders as Landlock wants them: opened.
+#[cfg(target_os = "linux")]
+mod opened {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::ffi::{OsStr, OsString};
+    use std::io;
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
+    use landlock::PathFd;
+
+    use crate::base::fsx;
+    use crate::kinds::command::access::{Access, System, outermost};
+
+    /// An [`Access`] with its folders opened.
+    pub(super) struct Opened {
+        pub(super) read: Vec<PathFd>,
+        pub(super) devices: Vec<PathFd>,
+        pub(super) write: Vec<PathFd>,
+    }
+
+    type Known = BTreeMap<(PathBuf, OsString, OsString), Arc<Opened>>;
+
+    /// What the system offers does not change while this program runs, and opening it all takes longer than many a command.
+    pub(super) fn of_system(system: System<'_>, program: &OsStr) -> io::Result<Arc<Opened>> {
+        static KNOWN: Mutex<Known> = Mutex::new(Known::new());
+        let mut known = KNOWN.lock().expect("no holder panics");
+        let key = (system.root.to_owned(), system.path.to_owned(), program.to_owned());
+        if let Some(opened) = known.get(&key) {
+            return Ok(Arc::clone(opened));
+        }
+        let mut access = Access::of_system(system, program).map_err(io::Error::other)?;
+        let real = |path: &PathBuf| fsx::canonicalize(path).ok();
+        access.read = outermost(access.read.iter().filter_map(real));
+        let opened = Arc::new(open(&access));
+        known.insert(key, Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Opens the paths that can be opened: access to others is worth nothing.
+    pub(super) fn open(access: &Access) -> Opened {
+        let open =
+            |paths: &BTreeSet<PathBuf>| paths.iter().filter_map(|path| PathFd::new(path).ok()).collect();
+        Opened { read: open(&access.read), devices: open(&access.devices), write: open(&access.write) }
+    }
 }

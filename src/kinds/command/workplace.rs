@@ -1,18 +1,20 @@
-//! Where a program runs: a working folder, a home, a folder for temporary files, and per input a folder of links.
+//! Where a program runs: a working folder, a private folder, and per input a folder of links.
 //!
 //! | variable | value |
 //! | --- | --- |
 //! | `PATH` | the caller's (a virtual environment works as in the shell); not in the key |
-//! | `HOME`, `TMPDIR` | private empty folders |
+//! | `HOME`, `TMPDIR` | one private folder, empty |
 //! | `LANG`, `TZ` | `C.UTF-8`, `UTC` |
 //! | `OMP_NUM_THREADS`, `RAYON_NUM_THREADS` | the threads that the stage has; a program whose bytes depend on them declares them in `env` |
 //! | the slots of inputs | the folder with the input's files; a `-` becomes `_` |
 //!
 //! What `env` declares comes before all of these but the inputs.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use tempfile::TempDir;
 
@@ -22,53 +24,51 @@ use crate::kinds::command::paths;
 use crate::kinds::command::program::Text;
 use crate::stage::{Inputs, StageError};
 
+/// The home, in the private folder; beside it are the folders of the inputs, whose names have no '.'.
+const HOME: &str = ".home";
 /// Where programs are when the caller has no PATH.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+thread_local! {
+    /// The private folder of the programs that this thread runs, one after the other. Not in the store: the name of a socket in it
+    /// may have 107 bytes, and Python's `multiprocessing` makes some.
+    static PRIVATE: RefCell<Option<Rc<TempDir>>> = const { RefCell::new(None) };
+}
 
 /// The folders of one execution.
 pub(super) struct Workplace {
     /// Where the program starts.
     pub(super) work: PathBuf,
-    home: PathBuf,
-    /// Not in the scratch folder: the name of a socket in it may have 107 bytes, and Python's `multiprocessing` makes some.
-    temporary: TempDir,
+    private: Rc<TempDir>,
     /// Variable → folder of links to the files of an input.
     inputs: BTreeMap<String, PathBuf>,
 }
 
 impl Workplace {
-    /// Makes the folders, and in them the links to declared files and inputs.
+    /// Makes the folders, and in them the links to declared files and inputs. The program starts in the scratch folder.
     pub(super) fn lay_out(
         root: &Path,
         files: &BTreeSet<String>,
         inputs: &Inputs,
         scratch: &Path,
     ) -> Result<Self, StageError> {
-        let scratch = fsx::absolute(scratch)?;
-        let [work, home, links] = ["work", "home", "inputs"].map(|name| scratch.join(name));
-        for folder in [&work, &home, &links] {
-            fsx::remove_dir_all(folder)?;
-            fsx::create_dir_all(folder)?;
-        }
+        let (work, private) = (fsx::absolute(scratch)?, private()?);
+        let mut place = Self { work, private, inputs: BTreeMap::new() };
         for path in files {
             let path = paths::bare(path);
-            fsx::symlink(&root.join(path), &work.join(path))?;
+            fsx::symlink(&root.join(path), &place.work.join(path))?;
         }
-        let mut folders = BTreeMap::new();
         for (slot, artifacts) in &inputs.0 {
-            let (variable, folder) = (slot.replace('-', "_"), links.join(slot));
-            fsx::create_dir_all(&folder)?;
+            let (variable, folder) = (slot.replace('-', "_"), place.private.path().join(slot));
+            fsx::create_dir(&folder)?;
+            if place.inputs.insert(variable.clone(), folder.clone()).is_some() {
+                return Err(hinted(CommandError::Clash { variable }));
+            }
             for (name, path) in artifacts.iter().flat_map(|artifact| &artifact.files.0) {
                 fsx::symlink(&fsx::absolute(path)?, &folder.join(name))?;
             }
-            if folders.insert(variable.clone(), folder).is_some() {
-                return Err(hinted(CommandError::Clash { variable }));
-            }
         }
-        let temporary = tempfile::Builder::new().prefix("layerwise-").tempdir();
-        let temporary =
-            temporary.map_err(|e| FileError::new("make a folder in", &std::env::temp_dir(), e))?;
-        Ok(Self { work, home, temporary, inputs: folders })
+        Ok(place)
     }
 
     /// The whole environment of the program.
@@ -80,8 +80,8 @@ impl Workplace {
         let threads = threads.to_string();
         let mut environment: BTreeMap<String, OsString> = [
             ("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH.into())),
-            ("HOME", self.home.clone().into()),
-            ("TMPDIR", self.temporary.path().into()),
+            ("HOME", self.home().into()),
+            ("TMPDIR", self.home().into()),
             ("LANG", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
             ("OMP_NUM_THREADS", threads.clone().into()),
@@ -99,9 +99,43 @@ impl Workplace {
     }
 
     /// The folders that the program may write to.
-    pub(super) fn writable(&self) -> [PathBuf; 3] {
-        [self.work.clone(), self.home.clone(), self.temporary.path().to_owned()]
+    pub(super) fn writable(&self) -> [PathBuf; 2] {
+        [self.work.clone(), self.home()]
     }
+
+    /// The folders of links, which the program may only read.
+    pub(super) fn readable(&self) -> impl Iterator<Item = &PathBuf> {
+        self.inputs.values()
+    }
+
+    fn home(&self) -> PathBuf {
+        self.private.path().join(HOME)
+    }
+}
+
+impl Drop for Workplace {
+    /// Leaves the private folder as it was, for the next program. If that cannot be, the next one gets another.
+    fn drop(&mut self) {
+        let inputs = self.inputs.values().try_for_each(|folder| fsx::remove_dir_all(folder));
+        let home = self.home();
+        let is_clean = inputs.is_ok() && fsx::list(&home).is_ok_and(|names| names.is_empty());
+        if !is_clean {
+            PRIVATE.take();
+        }
+    }
+}
+
+/// The private folder of this thread, with an empty home in it.
+fn private() -> Result<Rc<TempDir>, FileError> {
+    if let Some(private) = PRIVATE.with_borrow(Clone::clone) {
+        return Ok(private);
+    }
+    let private = tempfile::Builder::new().prefix("layerwise-").tempdir();
+    let private = private.map_err(|e| FileError::new("make a folder in", &std::env::temp_dir(), e))?;
+    fsx::create_dir(&private.path().join(HOME))?;
+    let private = Rc::new(private);
+    PRIVATE.set(Some(Rc::clone(&private)));
+    Ok(private)
 }
 
 /// Whether a shell can use this name for a variable.

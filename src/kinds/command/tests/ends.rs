@@ -72,7 +72,7 @@ fn stopping_ends_the_grandchildren_too() {
         let parameters = json!({"run": run, "outputs": ["out"]});
         std::thread::scope(|scope| {
             let running = scope.spawn(|| bench.run_with(&parameters, &[]));
-            let pid = pid(&bench.scratch(0).join("work/pid"));
+            let pid = pid(&bench.scratch(0).join("pid"));
             assert!(is_alive(&pid));
             bench.stop.store(true, Ordering::Relaxed);
             assert!(matches!(running.join().unwrap(), Err(StageError::Cancelled)));

@@ -183,7 +183,7 @@ fn folders_are_taken_whole_and_the_rest_is_mentioned() {
 fn an_output_with_another_name_elsewhere_is_copied() {
     let bench = Bench::new();
     let output = bench.run(&json!({"run": "echo 1 > a; ln a b", "outputs": ["a"]}));
-    std::io::Write::write_all(&mut fsx::append(&bench.scratch(0).join("work/b")).unwrap(), b"2\n").unwrap();
+    std::io::Write::write_all(&mut fsx::append(&bench.scratch(0).join("b")).unwrap(), b"2\n").unwrap();
     assert_eq!(testing::read(&output, "a"), "1\n");
 }
 

@@ -31,8 +31,15 @@ impl Project {
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let folder = results.join("store");
         let digests = Digests::new(&folder);
-        let keyed = load(&target.pipeline, &target.overrides, &|path| digests.of(&root.join(path)))?;
-        let store = Store::open(&folder)?;
+        let load = || load(&target.pipeline, &target.overrides, &|path| digests.of(&root.join(path)));
+        // A pipeline with mistakes makes no store; where there is one, both are read at the same time.
+        let (keyed, store) = if fsx::is_dir(&folder) {
+            rayon::join(load, || Store::open(&folder))
+        } else {
+            let keyed = load()?;
+            (Ok(keyed), Store::open(&folder))
+        };
+        let (keyed, store) = (keyed?, store?);
         Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })
     }
 }

@@ -69,7 +69,10 @@ impl Run {
             check_lock(&project, &outcomes)?;
         }
         let published = publish::publish(&project.keyed, &outcomes, &project.store, &project.results)?;
-        summary::print(&project, &outcomes, &published, self.target.json)
+        summary::print(&project, &outcomes, &published, self.target.json)?;
+        // The system takes the memory of a big graph back faster than we can.
+        std::mem::forget((project.keyed, plan, outcomes));
+        Ok(())
     }
 
     fn capacity(&self) -> Capacity {

@@ -23,8 +23,6 @@ pub(super) enum Message {
     Waiting(usize),
     /// An attempt failed, and another one begins.
     Retried(usize, StageError),
-    /// The work is done; what is left is to hash and to keep its output.
-    Committing(usize),
     Done(usize, Result<Arc<Summary>, StageError>),
 }
 
@@ -86,7 +84,11 @@ impl Job<'_> {
     ) -> Result<Arc<Summary>, StageError> {
         let mut is_told = false;
         loop {
-            match around.store.begin(self.node.key, self.is_forced).map_err(with_hint)? {
+            match around
+                .store
+                .begin(self.node.key, self.is_forced, self.node.node.work.kind().resumes)
+                .map_err(with_hint)?
+            {
                 Begin::Done(summary) => return Ok(summary),
                 Begin::Mine(staging) => return self.build(around, staging, sender),
                 Begin::Busy if around.settings.cancelled.load(Ordering::Relaxed) => {
@@ -109,9 +111,6 @@ impl Job<'_> {
         sender: &Sender<Message>,
     ) -> Result<Arc<Summary>, StageError> {
         let work = &self.node.node.work;
-        if !work.kind().resumes {
-            staging.clear()?;
-        }
         let (started, clock) = (now(), Instant::now());
         let cancel = self.cancel(around.settings.cancelled, clock);
         let context = Context {
@@ -131,7 +130,6 @@ impl Job<'_> {
             return Err(self.blame_time(error, around.settings.cancelled, cancel));
         }
         let seconds = clock.elapsed().as_secs_f64();
-        let _ = sender.send(Message::Committing(self.place));
         let provenance =
             Provenance { started, seconds, threads: self.threads, ..around.settings.provenance.clone() };
         staging.commit(self.node.fields.clone(), self.digests.clone(), provenance).map_err(with_hint)

@@ -107,9 +107,7 @@ impl Plan {
                 Some(Found::Whole(summary)) => judge(keyed, place, &statuses, summary),
                 Some(Found::Missing(output)) => Status::Miss(Reason::ObjectMissing(output)),
                 Some(Found::Damaged(output)) => Status::Miss(Reason::ObjectDamaged(output)),
-                Some(Found::Nothing) if store.is_staged(keyed.nodes[place].key) => {
-                    Status::Miss(Reason::Interrupted)
-                }
+                Some(Found::Nothing) if is_begun(keyed, place, store) => Status::Miss(Reason::Interrupted),
                 Some(Found::Nothing) => Status::Miss(Reason::New),
             });
         }
@@ -132,6 +130,12 @@ impl Plan {
     pub fn misses(&self) -> usize {
         self.statuses.iter().filter(|status| matches!(status, Status::Miss(_))).count()
     }
+}
+
+/// Whether an interrupted run left something to continue from.
+fn is_begun(keyed: &Keyed, place: usize, store: &Store) -> bool {
+    let node = &keyed.nodes[place];
+    node.node.work.kind().resumes && store.is_staged(node.key)
 }
 
 /// Whether the node's result was made from what its inputs are now. Inputs that are not there cannot contradict.

@@ -105,7 +105,6 @@ fn execute(
                 Message::Reported(_, report) => observer.event(&Event::Reported { node, report: &report }),
                 Message::Waiting(_) => observer.event(&Event::Waiting { node }),
                 Message::Retried(_, error) => observer.event(&Event::Retried { node, error: &error }),
-                Message::Committing(_) => {}
                 Message::Done(_, Ok(summary)) => {
                     let outcome = Outcome::Built(Arc::clone(&summary));
                     observer.event(&Event::Ended { node, outcome: &outcome, is_foreseen: false });

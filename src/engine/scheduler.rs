@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Waiting(left) ──the last input ended well──→ decide ──→ Ended(Cached)
-//!      │                                         └──→ Queued ──there is room──→ Running ──→ Committing ──→ Ended(Built)
+//!      │                                         └──→ Queued ──there is room──→ Running ──→ Ended(Built)
 //!      │                                                                             └──→ Ended(Failed | Interrupted)
 //!      └──an input ended badly, or the run stops──→ Ended(Skipped | Interrupted)
 //! ```
@@ -51,7 +51,6 @@ enum State {
     Waiting { left: usize },
     Queued,
     Running(Use),
-    Committing,
     Ended(Outcome),
 }
 
@@ -170,7 +169,6 @@ impl<'a, 'o> Schedule<'a, 'o> {
                 self.occupancy.take(*offer);
                 self.observer.event(&Event::Started { node, threads: offer.threads });
             }
-            (State::Running(offer), State::Committing) => self.occupancy.give_back(*offer),
             (from, State::Ended(outcome)) => {
                 if let State::Running(offer) = from {
                     self.occupancy.give_back(*offer);
@@ -304,9 +302,6 @@ impl<'a, 'o> Schedule<'a, 'o> {
             Message::Retried(place, error) => {
                 self.observer.event(&Event::Retried { node: node(place), error: &error });
             }
-            // One job at a time means one after the other, to the end.
-            Message::Committing(_) if self.around.settings.capacity.jobs == 1 => {}
-            Message::Committing(place) => self.advance(place, State::Committing),
             Message::Done(place, result) => {
                 workers.take_back();
                 let to = match result {

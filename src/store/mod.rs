@@ -4,6 +4,7 @@
 //! v1/objects/ab/cdef…       bytes, named by BLAKE3, read-only
 //!    records/ab/cdef….json  one per key
 //!    staging/<key>/{out,scratch}   being written; kept after an interruption, so that work resumes
+//!    staging/room-<n>/      likewise, for work that does not resume
 //!    leases/<key>           held by the process that is writing
 //!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
 //!    logs/ab/cdef….txt      what a stage printed
@@ -25,6 +26,7 @@ mod lease;
 mod parts;
 pub mod prefix;
 pub mod record;
+mod rooms;
 mod runs;
 mod scratch;
 mod staging;
@@ -80,6 +82,8 @@ pub struct Store {
     index: Arc<Mutex<Index>>,
     /// What was committed and may not be on the disk yet.
     unflushed: Arc<Mutex<Vec<Entry>>>,
+    /// Before the presence: rooms go before somebody else may collect.
+    rooms: rooms::Free,
     /// As long as a store is open, nothing is removed from it.
     presence: Arc<Presence>,
 }
@@ -117,7 +121,13 @@ impl Store {
         }
         let presence = Arc::new(Presence::take(&root.join("gc.lock"))?);
         let index = Index::open(root.join("index"), &root.join("records"))?;
-        Ok(Self { root, index: Arc::new(Mutex::new(index)), unflushed: Arc::default(), presence })
+        Ok(Self {
+            root,
+            index: Arc::new(Mutex::new(index)),
+            unflushed: Arc::default(),
+            rooms: rooms::Free::default(),
+            presence,
+        })
     }
 
     /// Looks up a key. The content of objects is checked, by hashing those that are not known to be unchanged.
@@ -202,8 +212,9 @@ impl Store {
         fsx::list(&scratch).is_ok_and(|names| names.iter().any(holds_something))
     }
 
-    /// Asks for a piece of work; with `again`, even if it is done.
-    pub fn begin(&self, key: StageKey, again: bool) -> Result<Begin, StoreError> {
+    /// Asks for a piece of work: even if it is done, with `again`; in folders of its own that outlive an interruption, if it
+    /// `resumes`.
+    pub fn begin(&self, key: StageKey, again: bool, resumes: bool) -> Result<Begin, StoreError> {
         let Some(lease) = Lease::take(&self.root.join("leases").join(key.to_string()))? else {
             return Ok(Begin::Busy);
         };
@@ -213,7 +224,7 @@ impl Store {
             Found::Damaged(output) => self.quarantine(output.digest)?,
             _ => {}
         }
-        Ok(Begin::Mine(Staging::open(self.clone(), key, lease)?))
+        Ok(Begin::Mine(Staging::open(self.clone(), key, lease, resumes)?))
     }
 
     /// Gives the outputs of an execution to another key that would have read the same.

@@ -18,13 +18,16 @@ use crate::base::fsx;
 use crate::stage::{KeyFields, StageKey};
 use crate::store::lease::Lease;
 use crate::store::record::{Output, Provenance, Record, Summary};
+use crate::store::rooms::Room;
 use crate::store::{Store, StoreError};
 
-/// A folder to write in, with the lease on its key. Dropped without commit, the folder stays for a later run.
+/// Folders to write in, with the lease on their key. Dropped without commit, those of work that resumes stay for a later run.
 #[derive(Debug)]
 pub struct Staging {
     store: Store,
     key: StageKey,
+    /// For work that does not resume.
+    room: Option<Room>,
     folder: PathBuf,
     out: PathBuf,
     scratch: PathBuf,
@@ -33,12 +36,15 @@ pub struct Staging {
 }
 
 impl Staging {
-    pub(super) fn open(store: Store, key: StageKey, lease: Lease) -> Result<Self, StoreError> {
-        let folder = store.staging_path(key);
+    pub(super) fn open(store: Store, key: StageKey, lease: Lease, resumes: bool) -> Result<Self, StoreError> {
+        let room = if resumes { None } else { Some(store.take_room()?) };
+        let folder = room.as_ref().map_or_else(|| store.staging_path(key), |room| room.folder.clone());
         let (out, scratch) = (folder.join("out"), folder.join("scratch"));
-        fsx::create_dir_all(&out)?;
-        fsx::create_dir_all(&scratch)?;
-        Ok(Self { store, key, folder, out, scratch, _lease: lease })
+        if resumes {
+            fsx::create_dir_all(&out)?;
+            fsx::create_dir_all(&scratch)?;
+        }
+        Ok(Self { store, key, room, folder, out, scratch, _lease: lease })
     }
 
     /// Where output files go.
@@ -51,20 +57,12 @@ impl Staging {
         &self.scratch
     }
 
-    /// Empties both folders, if an earlier execution left something: for kinds that cannot continue interrupted work.
-    pub fn clear(&self) -> Result<(), StoreError> {
-        for folder in [&self.out, &self.scratch] {
-            if !fsx::list(folder)?.is_empty() {
-                fsx::remove_dir_all(folder)?;
-                fsx::create_dir_all(folder)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Throws away what was written.
     pub fn discard(self) -> Result<(), StoreError> {
-        Ok(fsx::remove_dir_all(&self.folder)?)
+        if self.room.is_none() {
+            fsx::remove_dir_all(&self.folder)?;
+        }
+        Ok(())
     }
 
     /// Makes the files in `out` a result of an execution that read artifacts with these digests, in the order of the fields'
@@ -84,7 +82,7 @@ impl Staging {
         let record = Record { key: self.key, content: Some(content), fields, inputs, outputs, provenance };
         let summary = self.store.write(&record)?;
         // The result is there; a folder that stays is for a collection to remove.
-        let _ = fsx::remove_dir_all(&self.folder);
+        let _ = self.discard();
         Ok(summary)
     }
 
@@ -113,6 +111,14 @@ impl Staging {
             fsx::move_to(&path, &object)?;
         }
         Ok(Output { name, digest, size })
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let Some(room) = self.room.take() {
+            self.store.give_back(room);
+        }
     }
 }
 

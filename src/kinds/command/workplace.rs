@@ -10,7 +10,7 @@
 //!
 //! What `env` declares comes before all of these but the inputs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,22 +24,33 @@ use crate::kinds::command::paths;
 use crate::kinds::command::program::Text;
 use crate::stage::{Inputs, StageError};
 
-/// The home, in the private folder; beside it are the folders of the inputs, whose names have no '.'.
-const HOME: &str = ".home";
+/// Links, after which a thread removes those it made, and begins anew.
+const MANY: usize = 1000;
 /// Where programs are when the caller has no PATH.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 thread_local! {
     /// The private folder of the programs that this thread runs, one after the other. Not in the store: the name of a socket in it
     /// may have 107 bytes, and Python's `multiprocessing` makes some.
-    static PRIVATE: RefCell<Option<Rc<TempDir>>> = const { RefCell::new(None) };
+    static PRIVATE: RefCell<Option<Rc<Private>>> = const { RefCell::new(None) };
+}
+
+/// What the programs of one thread have beside their working folders.
+struct Private {
+    /// Home, and for temporary files.
+    home: TempDir,
+    /// Folders of links, one for each program that had inputs, all removed at once in the end: a file system that is kept from giving
+    /// out what was just removed (ext4) makes new ones faster.
+    links: TempDir,
+    /// How many of them, and of the links in them, there are.
+    count: Cell<usize>,
 }
 
 /// The folders of one execution.
 pub(super) struct Workplace {
     /// Where the program starts.
     pub(super) work: PathBuf,
-    private: Rc<TempDir>,
+    private: Rc<Private>,
     /// Variable → folder of links to the files of an input.
     inputs: BTreeMap<String, PathBuf>,
 }
@@ -58,14 +69,20 @@ impl Workplace {
             let path = paths::bare(path);
             fsx::symlink(&root.join(path), &place.work.join(path))?;
         }
+        let links = place.private.links.path().join(place.private.count.get().to_string());
+        if !inputs.0.is_empty() {
+            fsx::create_dir(&links)?;
+            place.private.count.update(|count| count + 1);
+        }
         for (slot, artifacts) in &inputs.0 {
-            let (variable, folder) = (slot.replace('-', "_"), place.private.path().join(slot));
+            let (variable, folder) = (slot.replace('-', "_"), links.join(slot));
             fsx::create_dir(&folder)?;
             if place.inputs.insert(variable.clone(), folder.clone()).is_some() {
                 return Err(hinted(CommandError::Clash { variable }));
             }
             for (name, path) in artifacts.iter().flat_map(|artifact| &artifact.files.0) {
                 fsx::symlink(&fsx::absolute(path)?, &folder.join(name))?;
+                place.private.count.update(|count| count + 1);
             }
         }
         Ok(place)
@@ -109,31 +126,31 @@ impl Workplace {
     }
 
     fn home(&self) -> PathBuf {
-        self.private.path().join(HOME)
+        self.private.home.path().to_owned()
     }
 }
 
 impl Drop for Workplace {
-    /// Leaves the private folder as it was, for the next program. If that cannot be, the next one gets another.
+    /// Leaves the private folders to the next program, unless they are used up.
     fn drop(&mut self) {
-        let inputs = self.inputs.values().try_for_each(|folder| fsx::remove_dir_all(folder));
-        let home = self.home();
-        let is_clean = inputs.is_ok() && fsx::list(&home).is_ok_and(|names| names.is_empty());
-        if !is_clean {
+        let is_clean = fsx::list(&self.home()).is_ok_and(|names| names.is_empty());
+        if !is_clean || self.private.count.get() > MANY {
             PRIVATE.take();
         }
     }
 }
 
-/// The private folder of this thread, with an empty home in it.
-fn private() -> Result<Rc<TempDir>, FileError> {
+/// The private folders of this thread, empty.
+fn private() -> Result<Rc<Private>, FileError> {
     if let Some(private) = PRIVATE.with_borrow(Clone::clone) {
         return Ok(private);
     }
-    let private = tempfile::Builder::new().prefix("layerwise-").tempdir();
-    let private = private.map_err(|e| FileError::new("make a folder in", &std::env::temp_dir(), e))?;
-    fsx::create_dir(&private.path().join(HOME))?;
-    let private = Rc::new(private);
+    let make = || {
+        let folder = || tempfile::Builder::new().prefix("layerwise-").to_owned();
+        let home = folder().tempdir()?;
+        Ok(Rc::new(Private { home, links: folder().tempdir()?, count: Cell::new(0) }))
+    };
+    let private = make().map_err(|e| FileError::new("make a folder in", &std::env::temp_dir(), e))?;
     PRIVATE.set(Some(Rc::clone(&private)));
     Ok(private)
 }

@@ -4,15 +4,16 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-#[cfg(not(unix))]
-use std::time::UNIX_EPOCH;
 use std::time::{Duration, SystemTime};
-
-use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 use crate::base::fault;
+
+mod atomic;
+mod identity;
+
+pub use atomic::{copy_atomic, is_temporary, place, write_atomic};
+pub use identity::{Identity, identity};
 
 /// A failed file-system call.
 #[derive(Debug, thiserror::Error)]
@@ -178,45 +179,6 @@ pub fn size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
-/// What tells whether a file has changed, short of reading it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Identity {
-    /// Device and inode: a file that was put in the place of another has others. Zero where the system has none.
-    pub inode: (u64, u64),
-    /// Length in bytes.
-    pub size: u64,
-    /// When the content was changed: nanoseconds since 1970.
-    pub modified: i64,
-    /// When the content, the name or the permissions were changed.
-    pub changed: i64,
-}
-
-/// The identity of a file, links followed; `None` if there is no such file.
-pub fn identity(path: &Path) -> Option<Identity> {
-    fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| identity_of(&metadata))
-}
-
-fn identity_of(metadata: &fs::Metadata) -> Identity {
-    let size = metadata.len();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let nanoseconds = |seconds: i64, rest: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(rest);
-        Identity {
-            inode: (metadata.dev(), metadata.ino()),
-            size,
-            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let modified = modified.map_or(0, |time| time.as_nanos() as i64);
-        Identity { inode: (0, 0), size, modified, changed: modified }
-    }
-}
-
 /// Fills a buffer from a place in a file.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     #[cfg(unix)]
@@ -298,68 +260,6 @@ pub fn sync_dir(path: &Path) -> Result<()> {
     attempt("sync", path, || File::open(path)?.sync_all())
 }
 
-/// Keeps the temporary names of one process apart.
-static TURN: AtomicU64 = AtomicU64::new(0);
-
-/// Writes a file whole or not at all, and waits until it is on the disk: a temporary name beside it, sync, rename.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, true, |temporary| write_all(&mut create(temporary)?, temporary, bytes))
-}
-
-/// Writes a file whole or not at all as other processes see it; a power cut may tear it until it is synced.
-pub fn place(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, false, |temporary| write_all(&mut create(temporary)?, temporary, bytes))
-}
-
-/// Puts a copy of a file in a place, whole or not at all. The bytes are shared until one of both is written to, where the file
-/// system can do that; the copy is writable whatever the original is.
-pub fn copy_atomic(from: &Path, to: &Path) -> Result<()> {
-    replace(to, true, |temporary| {
-        match attempt("copy to", temporary, || reflink_copy::reflink(from, temporary)) {
-            Ok(()) => make_writable(temporary),
-            Err(_) => copy(from, temporary),
-        }
-    })
-}
-
-/// Fills a temporary file and renames it to its place, perhaps when it is on the disk; makes the folder if it is not there.
-fn replace(path: &Path, is_synced: bool, fill: impl Fn(&Path) -> Result<()>) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let turn = TURN.fetch_add(1, Ordering::Relaxed);
-    let temporary = folder.join(format!(".{name}.{}-{turn}.tmp", std::process::id()));
-    let filled = match fill(&temporary) {
-        Err(error) if error.is_not_found() && !is_dir(folder) => {
-            create_dir_all(folder)?;
-            fill(&temporary)
-        }
-        filled => filled,
-    };
-    let synced = filled.and_then(|()| if is_synced { sync_file(&temporary) } else { Ok(()) });
-    synced.and_then(|()| rename(&temporary, path)).map_err(|error| {
-        let _ = remove_file(&temporary);
-        FileError { action: "write", path: path.to_owned(), ..error }
-    })
-}
-
-/// Some systems share the permissions too.
-fn make_writable(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let permissions = || Ok(fs::metadata(path)?.permissions());
-        let mode = permissions().map_err(|e| FileError::new("look at", path, e))?.mode();
-        if mode & 0o200 == 0 {
-            return attempt("make writable", path, || {
-                fs::set_permissions(path, fs::Permissions::from_mode(mode | 0o200))
-            });
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}
-
 /// Marks a file or folder as used now.
 pub fn touch(path: &Path) -> Result<()> {
     attempt("touch", path, || File::open(path)?.set_modified(SystemTime::now()))
@@ -377,11 +277,6 @@ pub fn total_size(path: &Path) -> u64 {
         Some(size) => size,
         None => files_below(path).map_or(0, |names| names.iter().filter_map(|n| size(&path.join(n))).sum()),
     }
-}
-
-/// Whether a name is one that `write_atomic` gives until it renames; a killed one leaves it.
-pub fn is_temporary(name: &str) -> bool {
-    name.starts_with('.') && Path::new(name).extension().is_some_and(|extension| extension == "tmp")
 }
 
 /// Whether an open file is the one that a path names now.

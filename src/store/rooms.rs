@@ -1,0 +1,68 @@
+//! Folders to work in that are used again and again, one execution after the other: making and removing folders for each takes
+//! longer than many a command (ext4 does not give out the inode of a removed file for seconds, and searches past it).
+//!
+//! A room belongs to the process that holds its lease. One that a dead process left is cleared and used by the next.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use crate::base::fsx::{self, FileError};
+use crate::store::Store;
+use crate::store::lease::Lease;
+
+/// Rooms of this process that nobody works in.
+pub(super) type Free = Arc<Mutex<Vec<Room>>>;
+
+/// A folder with `out` and `scratch`, both empty unless somebody works in it.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) folder: PathBuf,
+    _lease: Lease,
+}
+
+impl Store {
+    /// A free room, or a new one.
+    pub(super) fn take_room(&self) -> Result<Room, FileError> {
+        if let Some(room) = self.rooms.lock().expect("no holder panics").pop() {
+            return Ok(room);
+        }
+        for number in 0.. {
+            let name = format!("room-{number}");
+            if let Some(lease) = Lease::take(&self.root.join("leases").join(&name))? {
+                let room = Room { folder: self.root.join("staging").join(name), _lease: lease };
+                room.clear()?;
+                return Ok(room);
+            }
+        }
+        unreachable!("there are fewer processes than numbers")
+    }
+
+    /// Takes a room back. One that cannot be cleared is left to a collection.
+    pub(super) fn give_back(&self, room: Room) {
+        if room.clear().is_ok() {
+            self.rooms.lock().expect("no holder panics").push(room);
+        }
+    }
+}
+
+impl Drop for Room {
+    /// What cannot be removed is left to a collection, or to the next process.
+    fn drop(&mut self) {
+        let _ = fsx::remove_dir_all(&self.folder);
+    }
+}
+
+impl Room {
+    fn clear(&self) -> Result<(), FileError> {
+        for name in ["out", "scratch"] {
+            let folder = self.folder.join(name);
+            if !fsx::is_dir(&folder) {
+                fsx::create_dir_all(&folder)?;
+            } else if !fsx::list(&folder)?.is_empty() {
+                fsx::remove_dir_all(&folder)?;
+                fsx::create_dir_all(&folder)?;
+            }
+        }
+        Ok(())
+    }
+}

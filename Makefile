@@ -4,7 +4,7 @@ CARGO    ?= cargo
 # The same profile as the tests, so that polars and candle compile once.
 BINARY   := target/debug/layerwise
 
-.PHONY: help reproduce build test test-paper torture bench bench-pytorch check-probes clean
+.PHONY: help reproduce build test test-paper torture bench bench-engine bench-pytorch check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,10 @@ torture: build ## kill runs at 200 random moments, and compare with an undisturb
 
 bench: ## time training and evaluation
 	$(CARGO) bench --locked --profile dev --bench train
+
+bench-engine: ## time the engine beside ninja, make and others on the same graphs, those that are installed
+	$(CARGO) build --locked
+	python3 benches/peers/engine.py --layerwise $(BINARY)
 
 bench-pytorch: ## the same work beside PyTorch, in turn (needs python3 with torch)
 	python3 benches/peers/compare.py

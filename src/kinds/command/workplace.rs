@@ -69,20 +69,18 @@ impl Workplace {
             let path = paths::bare(path);
             fsx::symlink(&root.join(path), &place.work.join(path))?;
         }
-        let links = place.private.links.path().join(place.private.count.get().to_string());
-        if !inputs.0.is_empty() {
-            fsx::create_dir(&links)?;
-            place.private.count.update(|count| count + 1);
-        }
+        let Private { links, count, .. } = &*place.private.clone();
         for (slot, artifacts) in &inputs.0 {
-            let (variable, folder) = (slot.replace('-', "_"), links.join(slot));
+            let variable = slot.replace('-', "_");
+            let folder = links.path().join(format!("{}-{slot}", count.get()));
             fsx::create_dir(&folder)?;
+            count.update(|count| count + 1);
             if place.inputs.insert(variable.clone(), folder.clone()).is_some() {
                 return Err(hinted(CommandError::Clash { variable }));
             }
             for (name, path) in artifacts.iter().flat_map(|artifact| &artifact.files.0) {
                 fsx::symlink(&fsx::absolute(path)?, &folder.join(name))?;
-                place.private.count.update(|count| count + 1);
+                count.update(|count| count + 1);
             }
         }
         Ok(place)

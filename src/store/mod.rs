@@ -3,7 +3,7 @@
 //! ```text
 //! v1/objects/ab/cdef…       bytes, named by BLAKE3, read-only
 //!    records/ab/cdef….json  one per key
-//!    staging/<key>/{out,scratch}   being written; kept after an interruption, so that work resumes
+//!    staging/<key>/{out,scratch}   being written; kept after an interruption where the kind resumes
 //!    leases/<key>           held by the process that is writing
 //!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
 //!    logs/ab/cdef….txt      what a stage printed

@@ -1,4 +1,4 @@
-//! What every other module stands on: digests, canonical bytes, names, files, randomness.
+//! What every other module stands on: digests, canonical bytes, names, files, journals, randomness, the wish to stop.
 //!
 //! No word of pipelines or of learning appears here.
 

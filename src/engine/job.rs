@@ -1,4 +1,4 @@
-//! One execution: take the lease, run the stage, commit.
+//! One execution: take the lease, run the stage, commit; again after a failure, as often as the stage says.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

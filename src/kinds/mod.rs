@@ -1,4 +1,4 @@
-//! The kinds of work, one file each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
+//! The kinds of work, a file or a folder each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
 
 pub mod aggregate;
 pub mod checkpoint;
@@ -39,7 +39,7 @@ pub const COMPARISON: ArtifactType = ArtifactType("comparison");
 /// What a program wrote.
 pub const FILES: ArtifactType = ArtifactType("files");
 
-/// The one registration: a new kind is a file beside this one and a line here.
+/// The one registration: a new kind is a file or a folder beside this one and a line here.
 pub static KINDS: &[Kind] = &[
     Kind::of::<download::Download>(),
     Kind::of::<train::Train>(),

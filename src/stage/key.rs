@@ -12,7 +12,7 @@
 //! | digests of the inputs | content key | x |
 //! | digests and sizes of the outputs | | x |
 //! | git commit, version, host, times | | x |
-//! | names and places of stages, URLs, jobs, threads, log level | | |
+//! | names and places of stages, URLs, resources, time limits, retries, threads | | |
 //!
 //! The rule: what affects the result is a parameter and is in the key; a resource, an observer or a hint is context
 //! and is not. For `download` the parameters *are* the declared digests, so its URLs may change. Keys are pure: a function of

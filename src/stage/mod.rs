@@ -36,7 +36,7 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
     const OUTPUT: ArtifactType;
     /// Whether floating-point kernels make the output, so that the numerics class enters the key.
     const NUMERIC: bool = false;
-    /// Whether `run` can continue from what an interrupted run left in `out` and `scratch`.
+    /// Whether `run` can continue what an interrupted run began. Without it, `out` and `scratch` are empty at the start.
     const RESUMES: bool = false;
     /// Whether the output is placed in `results/<pipeline>/`.
     const PUBLISHED: bool = false;

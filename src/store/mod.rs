@@ -4,7 +4,7 @@
 //! v1/objects/ab/cdef…       bytes, named by BLAKE3, read-only
 //!    records/ab/cdef….json  one per key
 //!    staging/<key>/{out,scratch}   being written; kept after an interruption, so that work resumes
-//!    staging/room-<n>/      likewise, for work that does not resume
+//!    staging/room-<n>/{out,scratch}   likewise, for work that does not resume: used again and again
 //!    leases/<key>           held by the process that is writing
 //!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
 //!    logs/ab/cdef….txt      what a stage printed

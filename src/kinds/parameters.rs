@@ -27,8 +27,17 @@ where
     T: DeserializeOwned + Ord,
     D: Deserializer<'de>,
 {
+    let values = any_number(deserializer)?;
+    if values.is_empty() { Err(D::Error::custom("expected one at least")) } else { Ok(values) }
+}
+
+/// Reads `x`, `[x, y]` or `[]`, likewise.
+pub fn any_number<'de, T, D>(deserializer: D) -> Result<BTreeSet<T>, D::Error>
+where
+    T: DeserializeOwned + Ord,
+    D: Deserializer<'de>,
+{
     let values = match Value::deserialize(deserializer)? {
-        Value::Array(values) if values.is_empty() => return Err(D::Error::custom("expected one at least")),
         Value::Array(values) => values,
         value => vec![value],
     };
@@ -68,6 +77,8 @@ mod tests {
         let read = |value: Value| one_or_more::<u32, _>(value);
         assert_eq!(read(json!(3)).unwrap(), BTreeSet::from([3]));
         assert_eq!(read(json!([3, 1, 3])).unwrap(), BTreeSet::from([1, 3]));
+        assert_eq!(any_number::<u32, _>(json!([])).unwrap(), BTreeSet::new());
+        assert_eq!(any_number::<u32, _>(json!(3)).unwrap(), BTreeSet::from([3]));
         assert_eq!(read(json!([])).unwrap_err().to_string(), "expected one at least");
         assert!(read(json!([1, "x"])).unwrap_err().to_string().starts_with("invalid type: string \"x\""));
     }

@@ -49,7 +49,12 @@ pub struct Command {
     #[schemars(with = "OneOrMore<String>")]
     outputs: BTreeSet<String>,
     /// Files and folders of the project that it reads; they are in its working folder under the same paths.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "parameters::any_number",
+        skip_serializing_if = "BTreeSet::is_empty"
+    )]
+    #[schemars(with = "OneOrMore<String>")]
     files: BTreeSet<String>,
     /// Variables of its environment, beside those that every command has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

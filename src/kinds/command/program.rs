@@ -31,8 +31,8 @@ const GRACE: Duration = Duration::from_millis(500);
 const CHUNK: usize = 1 << 14;
 
 /// What to run.
-#[derive(Serialize, Deserialize, JsonSchema, Debug)]
-#[serde(untagged, expecting = "expected a text for the shell, or a list: a program and its arguments")]
+#[derive(Serialize, JsonSchema, Debug)]
+#[serde(untagged)]
 pub(super) enum Run {
     /// By `sh -c`.
     Shell(String),
@@ -53,6 +53,22 @@ impl<'de> Deserialize<'de> for Text {
             value @ (Value::Number(_) | Value::Bool(_)) => Ok(Self(value.to_string())),
             _ => Err(de::Error::custom("expected a text, a number, true or false")),
         }
+    }
+}
+
+/// Not derived: `true` is a program, and to YAML no text.
+impl<'de> Deserialize<'de> for Run {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = match Value::deserialize(deserializer)? {
+            Value::String(text) => return Ok(Self::Shell(text)),
+            list @ Value::Array(_) => {
+                return Vec::deserialize(list).map(Self::Program).map_err(de::Error::custom);
+            }
+            Value::Object(_) => "a mapping".to_owned(),
+            scalar => scalar.to_string(),
+        };
+        let expected = "it in quotes, as a text for the shell, or a list: a program and its arguments";
+        Err(de::Error::custom(format!("invalid type: {found}, expected {expected}")))
     }
 }
 

@@ -22,6 +22,9 @@ fn the_key_has_no_defaults_and_no_spellings() {
 fn declared_files_are_sources() {
     let stage = KIND.parse(&json!({"run": "true", "outputs": "a", "files": ["src/", "b.txt"]})).unwrap();
     assert_eq!(stage.sources(), ["b.txt", "src"]);
+    let one = KIND.parse(&json!({"run": "true", "outputs": "a", "files": "b.txt"})).unwrap();
+    assert_eq!(one.sources(), ["b.txt"]);
+    assert_eq!(one.parameters()["files"], json!(["b.txt"]));
 }
 
 #[test]
@@ -32,6 +35,8 @@ fn mistakes_in_parameters() {
         json!({"run": " ", "outputs": "a"}),
         json!({"run": [], "outputs": "a"}),
         json!({"run": 3, "outputs": "a"}),
+        json!({"run": true, "outputs": "a"}),
+        json!({"run": {"sh": "true"}, "outputs": "a"}),
         json!({"run": [["a"]], "outputs": "a"}),
         json!({"run": "true"}),
         outputs(json!([])),

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::base::digest::Digest;
 use crate::base::fsx;
 use crate::cli::failure::Failure;
+use crate::cli::page::outln;
 use crate::cli::project;
 use crate::pipeline::error::SourceText;
 use crate::pipeline::{Keyed, Override, SpecError, SpecErrors};
@@ -35,7 +36,7 @@ impl Check {
             // Only whether the declared files are there: their content is no mistake.
             let digest = |source: &str| fsx::metadata(&root.join(source)).map(|_| Digest::of(b""));
             match project::load(path, &self.overrides, &digest) {
-                Ok(keyed) if !self.json => self.approve(path, &keyed),
+                Ok(keyed) if !self.json => self.approve(path, &keyed)?,
                 Ok(_) => {}
                 Err(Failure::Spec(errors)) => append(&mut all, errors),
                 Err(Failure::Input { message, hint }) => {
@@ -50,17 +51,19 @@ impl Check {
             }
         }
         if self.json {
-            all.errors.iter().for_each(|error| println!("{}", describe(error, &all.files[error.file])));
+            for error in &all.errors {
+                outln!("{}", describe(error, &all.files[error.file]))?;
+            }
         }
         if all.errors.is_empty() { Ok(()) } else { Err(all.into()) }
     }
 
-    fn approve(&self, path: &std::path::Path, keyed: &Keyed) {
+    fn approve(&self, path: &std::path::Path, keyed: &Keyed) -> Result<(), Failure> {
         let stages: BTreeSet<_> = keyed.nodes.iter().map(|node| node.node.stage.as_str()).collect();
         let name = if self.pipelines.len() > 1 { format!("{}: ", path.display()) } else { String::new() };
         let plural =
             |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-        println!("{name}ok: {}, {}", plural(stages.len(), "stage"), plural(keyed.nodes.len(), "node"));
+        outln!("{name}ok: {}, {}", plural(stages.len(), "stage"), plural(keyed.nodes.len(), "node"))
     }
 }
 

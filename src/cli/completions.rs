@@ -1,12 +1,11 @@
 //! `layerwise completions` and `layerwise man`: what clap knows of the commands, for shells and for `man`.
 
-use std::io;
-
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::cli::Arguments;
 use crate::cli::failure::Failure;
+use crate::cli::page;
 
 /// Arguments of `completions`.
 #[derive(Args)]
@@ -16,10 +15,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    #[expect(clippy::unnecessary_wraps, reason = "the form of every command")]
     pub(super) fn execute(self) -> Result<(), Failure> {
-        clap_complete::generate(self.shell, &mut Arguments::command(), "layerwise", &mut io::stdout());
-        Ok(())
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut Arguments::command(), "layerwise", &mut text);
+        page::print(text)
     }
 }
 
@@ -42,9 +41,8 @@ impl Man {
                 hint: crate::base::suggest::hint(&name, names.iter().map(String::as_str)),
             })?;
         }
-        clap_mangen::Man::new(command).render(&mut io::stdout()).map_err(|error| Failure::Input {
-            message: format!("cannot write the page: {error}"),
-            hint: "write it to a file: layerwise man > layerwise.1".to_owned(),
-        })
+        let mut text = Vec::new();
+        clap_mangen::Man::new(command).render(&mut text).expect("memory can be written");
+        page::print(text)
     }
 }

@@ -25,10 +25,11 @@ Examples:
   layerwise diff                             the last commit, and the lock as it is
   layerwise diff results/fig1 results/fig8   two locks
   layerwise diff fig1 HEAD~3                 a lock, and the same of a revision
+  layerwise diff submitted fig1              what was tagged 'submitted', and a lock
   layerwise diff HEAD~2 HEAD --pipeline fig1")]
 pub(super) struct Diff {
-    /// One or two of: a lock file, a results folder, a pipeline with results, a git revision, a pipeline file
-    #[arg(value_name = "A", num_args = 0..=2)]
+    /// One or two of: a lock file, a results folder, a pipeline with results, a tag, a git revision, a pipeline file
+    #[arg(value_name = "STATE", num_args = 0..=2)]
     sides: Vec<String>,
     /// Whose lock a revision is asked for [default: the only one in results/]
     #[arg(long, value_name = "NAME")]

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use crate::cli::Target;
 use crate::cli::failure::Failure;
+use crate::cli::page::outln;
 use crate::cli::project::Project;
 use crate::engine::{Explainer, Lock, Plan, Status, Wish};
-use crate::pipeline::KeyedNode;
+use crate::pipeline::{KeyedNode, target};
 
 /// Arguments of `explain`.
 #[derive(Args)]
@@ -23,8 +24,10 @@ impl Explain {
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         let lock = Lock::read(&project.results);
         let explainer = Explainer::new(&project.store, lock.as_ref());
-        for (node, status) in project.keyed.nodes.iter().zip(&plan.statuses) {
-            if *status == Status::Unwanted || !self.names(node) {
+        // Those that the user asked for, without what they need.
+        let named = target::select(&project.keyed, &self.target.stages)?;
+        for ((node, status), is_named) in project.keyed.nodes.iter().zip(&plan.statuses).zip(named) {
+            if !is_named {
                 continue;
             }
             let difference = match status {
@@ -40,47 +43,44 @@ impl Explain {
                     .as_ref()
                     .map(|difference| difference.changes.iter().map(ToString::to_string).collect::<Vec<_>>());
                 let nearest = difference.as_ref().map(|difference| difference.nearest);
-                println!(
+                outln!(
                     "{}",
                     json!({ "stage": node.node.to_string(), "key": node.key, "status": status,
                             "fields": node.fields, "nearest": nearest, "changes": changes })
-                );
+                )?;
                 continue;
             }
-            print_fields(&project, node, &status);
+            print_fields(&project, node, &status)?;
             if let Some(difference) = difference {
-                println!("  differs from {}, its nearest execution:", difference.nearest.short());
-                difference.changes.iter().for_each(|change| println!("    {change}"));
+                outln!("  differs from {}, its nearest execution:", difference.nearest.short())?;
+                for change in &difference.changes {
+                    outln!("    {change}")?;
+                }
             }
         }
         Ok(())
     }
-
-    /// Whether the user asked for this node, and not only for one that needs it.
-    fn names(&self, node: &KeyedNode) -> bool {
-        let (stage, name) = (node.node.stage.as_str(), node.node.to_string());
-        self.target.stages.is_empty() || self.target.stages.iter().any(|t| *t == stage || *t == name)
-    }
 }
 
 /// Prints what is hashed into the key.
-fn print_fields(project: &Project, node: &KeyedNode, status: &str) {
-    println!("{}  {status}", node.node);
-    println!("  key        {}", node.key);
-    println!("  kind       {} version {}", node.fields.kind, node.fields.version);
+fn print_fields(project: &Project, node: &KeyedNode, status: &str) -> Result<(), Failure> {
+    outln!("{}  {status}", node.node)?;
+    outln!("  key        {}", node.key)?;
+    outln!("  kind       {} version {}", node.fields.kind, node.fields.version)?;
     if let Some(numerics) = &node.fields.numerics {
-        println!("  numerics   {numerics}");
+        outln!("  numerics   {numerics}")?;
     }
-    println!("  parameters {}", node.fields.parameters);
+    outln!("  parameters {}", node.fields.parameters)?;
     for source in &node.fields.sources {
-        println!("  file       {} is {}", source.path, source.digest.short());
+        outln!("  file       {} is {}", source.path, source.digest.short())?;
     }
     for (input, place) in node.fields.inputs.iter().zip(&node.inputs) {
-        println!(
+        outln!(
             "  input      {} is {} with key {}",
             input.slot,
             project.keyed.nodes[*place].node,
             input.key.short()
-        );
+        )?;
     }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What went wrong, for people: the only place that knows `miette`.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
@@ -9,6 +10,7 @@ use crate::engine::lock::LockError;
 use crate::engine::plan::PlanError;
 use crate::engine::{RerunError, RunError, TooMuch};
 use crate::pipeline::SpecErrors;
+use crate::pipeline::target::TargetError;
 use crate::stage::StageError;
 use crate::store::StoreError;
 
@@ -20,8 +22,8 @@ pub(super) enum Failure {
     Input { message: String, hint: String },
     /// Stages failed: name, kind, error.
     Stages(Vec<(String, &'static str, StageError)>),
-    /// The results are not those of the lock: these stages and files differ.
-    OtherThanLock(Vec<String>),
+    /// The results of this pipeline file are not those of the lock: these stages and files differ.
+    OtherThanLock { names: Vec<String>, pipeline: PathBuf },
     /// A check found something wrong, which was told already: a summary, and what to do.
     Wrong { message: String, hint: String },
     /// The user stopped the run.
@@ -56,7 +58,7 @@ fn is_no_colour() -> bool {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Stages(_) | Self::OtherThanLock(_) | Self::Wrong { .. } | Self::Differs => 1,
+            Self::Stages(_) | Self::OtherThanLock { .. } | Self::Wrong { .. } | Self::Differs => 1,
             Self::Spec(_) | Self::Input { .. } => 2,
             Self::Interrupted => 130,
         }
@@ -89,10 +91,13 @@ impl Failure {
                 };
                 failures.iter().map(render).collect()
             }
-            Self::OtherThanLock(names) => {
-                let message = format!("the results are not those of the lock: {}", names.join(", "));
-                let hint = "compare with 'layerwise status', or run without '--locked' to write a new lock";
-                draw(&diagnostic(&message, Some(hint)).into(), style)
+            Self::OtherThanLock { names, pipeline } => {
+                let message = format!("the results are not those of the lock: {}", first(names));
+                let hint = format!(
+                    "compare with 'layerwise diff {}', or run without '--locked' to write a new lock",
+                    pipeline.display()
+                );
+                draw(&diagnostic(&message, Some(&hint)).into(), style)
             }
             Self::Differs => String::new(),
             Self::Interrupted => {
@@ -121,6 +126,13 @@ fn chain(error: &StageError) -> String {
     text
 }
 
+/// The first of many names.
+fn first(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
+}
+
 fn diagnostic(message: &str, hint: Option<&str>) -> MietteDiagnostic {
     let diagnostic = MietteDiagnostic::new(message);
     match hint {
@@ -146,11 +158,16 @@ impl From<SpecErrors> for Failure {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        let message = error.to_string();
         match error {
-            PlanError::Target(error) => Self::Input { message, hint: error.hint().to_owned() },
+            PlanError::Target(error) => error.into(),
             PlanError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        Self::Input { message: error.to_string(), hint: error.hint().to_owned() }
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::failure::Failure;
 use crate::cli::machine::{count, size};
+use crate::cli::page::outln;
 use crate::cli::project;
 use crate::engine::Lock;
 use crate::store::Keep;
@@ -16,7 +17,7 @@ use crate::store::Keep;
 #[derive(Args)]
 pub(super) struct Gc {
     /// Keep training states, probes, interrupted work and quarantined objects that were used within so many days
-    #[arg(long, value_name = "N", default_value_t = DAYS)]
+    #[arg(long, value_name = "N", default_value_t = DAYS, value_parser = parse_days)]
     keep_days: u32,
     /// Only say what would be removed
     #[arg(long = "dry-run")]
@@ -39,10 +40,10 @@ impl Gc {
         let keep = Keep { unused_for: days(self.keep_days), ..Lock::keep(&Lock::all(&results)?, &store)? };
         let freed = if self.is_dry { store.collectable(&keep)? } else { store.collect(&keep)? };
         if self.json {
-            println!("{}", json!({ "dry_run": self.is_dry, "freed": freed }));
+            outln!("{}", json!({ "dry_run": self.is_dry, "freed": freed }))?;
             return Ok(());
         }
-        println!(
+        outln!(
             "{} {}: {}, {}, {} of parts, {} of other sorts",
             if self.is_dry { "would free" } else { "freed" },
             size(freed.bytes),
@@ -50,9 +51,13 @@ impl Gc {
             count(freed.records, "record"),
             count(freed.parts, "key"),
             count(freed.others, "file"),
-        );
+        )?;
         Ok(())
     }
+}
+
+fn parse_days(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "write a number of days, as in 30")
 }
 
 /// As a duration.

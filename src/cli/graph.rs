@@ -1,7 +1,8 @@
 //! `layerwise graph`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
@@ -10,20 +11,21 @@ use crate::base::fsx;
 use crate::cli::failure::Failure;
 use crate::cli::page;
 use crate::cli::project::Project;
-use crate::cli::reading::{self, Place};
+use crate::cli::reading::Place;
 use crate::engine::{Plan, Status, Wish};
 use crate::figure::graph::{self, State, Unit};
+use crate::pipeline::target;
 
 /// Arguments of `graph`.
 #[derive(Args)]
 pub(super) struct Graph {
     /// The pipeline file
     pipeline: PathBuf,
-    /// Only these stages and what they need, as in `fit` or 'fit[seed=0]'
+    /// Only these stages and what they need, as in fit, 'fit[seed=0]' or 'fig*'
     stages: Vec<String>,
-    /// How to write it
-    #[arg(long, value_enum, default_value_t = Format::Mermaid)]
-    format: Format,
+    /// How to write it [default: as the name of the file ends; mermaid on stdout]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// A box per stage, which is the default
     #[arg(long = "stages", conflicts_with = "nodes")]
     _by_stages: bool,
@@ -57,7 +59,7 @@ impl Graph {
         let text = if self.place.json {
             format!("{:#}\n", to_json(&graph))
         } else {
-            match self.format {
+            match self.format() {
                 Format::Mermaid => graph::mermaid(&graph),
                 Format::Dot => graph::dot(&graph),
                 Format::Svg => graph::svg(&graph),
@@ -68,19 +70,22 @@ impl Graph {
             None => page::print(text),
         }
     }
+
+    /// What is asked for, or what the name of the file says.
+    fn format(&self) -> Format {
+        let ending = self.output.as_deref().and_then(Path::extension).and_then(OsStr::to_str);
+        self.format.unwrap_or(match ending {
+            Some("svg") => Format::Svg,
+            Some("dot" | "gv") => Format::Dot,
+            _ => Format::Mermaid,
+        })
+    }
 }
 
 /// The nodes that some names mean, and what they need; all if there is no name.
 fn wanted(project: &Project, names: &[String]) -> Result<Vec<bool>, Failure> {
-    let all = &project.keyed.nodes;
-    let mut wanted = vec![names.is_empty(); all.len()];
-    for name in names {
-        for node in reading::nodes(project, name)? {
-            let place = all.iter().position(|other| std::ptr::eq(other, node));
-            wanted[place.expect("it is one of them")] = true;
-        }
-    }
-    for place in (0..all.len()).rev().filter(|_| !names.is_empty()) {
+    let mut wanted = target::select(&project.keyed, names)?;
+    for place in (0..wanted.len()).rev() {
         if wanted[place] {
             needs(project, place).for_each(|needed| wanted[needed] = true);
         }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::base::{fsx, name};
 use crate::cli::failure::Failure;
+use crate::cli::page::outln;
 
 /// What is written; the name stands at `NAME`.
 const STARTER: &str = include_str!("starter.yaml");
@@ -25,14 +26,14 @@ impl Init {
         let path = if is_file { self.path } else { self.path.join("starter.yaml") };
         let text = STARTER.replace("FILE", &path.to_string_lossy()).replace("NAME", pipeline_name(&path));
         fsx::write_new(&path, text.as_bytes()).map_err(|error| {
-            let hint = if error.source.kind() == std::io::ErrorKind::AlreadyExists {
-                "name another file: 'init' overwrites nothing"
+            let (message, hint) = if error.source.kind() == std::io::ErrorKind::AlreadyExists {
+                (format!("'{}' is there already", path.display()), "choose another name")
             } else {
-                "name a file in a folder that can be written"
+                (error.to_string(), "name a file in a folder that can be written")
             };
-            Failure::Input { message: error.to_string(), hint: hint.to_owned() }
+            Failure::Input { message, hint: hint.to_owned() }
         })?;
-        println!("{}", path.display());
+        outln!("{}", path.display())?;
         eprintln!("try: layerwise run {}", path.display());
         Ok(())
     }

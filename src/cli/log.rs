@@ -9,14 +9,16 @@ use crate::base::fsx;
 use crate::cli::failure::{Failure, Style};
 use crate::cli::page;
 use crate::cli::reading::{self, Place};
+use crate::kinds::command::Command;
 use crate::pipeline::KeyedNode;
+use crate::stage::Stage;
 
 /// Arguments of `log`.
 #[derive(Args)]
 pub(super) struct Log {
     /// The pipeline file
     pipeline: PathBuf,
-    /// The stage, as in `fit` or 'fit[seed=0]'
+    /// The stage, as in fit, 'fit[seed=0]' or 'fig*'
     stage: String,
     #[command(flatten)]
     place: Place,
@@ -33,7 +35,10 @@ impl Log {
                 Err(error) if error.is_not_found() => None,
                 Err(error) => return Err(error.into()),
             };
-            logs.push((node, text));
+            // A program that ran and printed nothing leaves no file.
+            let has_run =
+                node.node.work.kind().name == Command::KIND && project.store.record(node.key)?.is_some();
+            logs.push((node, text.or_else(|| has_run.then(Vec::new))));
         }
         if self.place.json {
             let entry = |(node, text): &(&KeyedNode, Option<Vec<u8>>)| {
@@ -55,6 +60,7 @@ impl Log {
                 page::print(style.strong(&format!("== {}", node.node)) + "\n")?;
             }
             match text {
+                Some(bytes) if bytes.is_empty() => eprintln!("{} printed nothing", node.node),
                 Some(bytes) => page::print(bytes)?,
                 None => page::print(style.faint("no log") + "\n")?,
             }

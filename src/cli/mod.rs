@@ -2,7 +2,7 @@
 //!
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 a stage failed, 2 bad input or usage, 70 a bug, 130 stopped
 //! by the user.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
+#![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 mod check;
 mod completions;
@@ -39,7 +39,7 @@ use crate::pipeline::Override;
 
 /// Which layers of a network are critical, which robust.
 ///
-/// A pipeline file describes a graph of stages: download, train, checkpoint, reset, evaluate, aggregate. Every output is named by its
+/// A pipeline file describes a graph of stages: download, train, checkpoint, reset, evaluate, aggregate, or any program (command). Every output is named by its
 /// content and cached; an edit reruns only what it touches.
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
@@ -91,7 +91,7 @@ enum Command {
 struct Target {
     /// The pipeline file, as in pipelines/fig1.yaml
     pipeline: std::path::PathBuf,
-    /// Only these stages and what they need, as in `fit` or 'fit[seed=0]'
+    /// Only these stages and what they need, as in fit, 'fit[seed=0]' or 'fig*'
     stages: Vec<String>,
     /// Another value for a parameter or an axis of the pipeline, as in seed=1 or seed=[0,1]
     #[arg(long = "set", value_name = "NAME=VALUE")]

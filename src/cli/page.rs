@@ -21,6 +21,12 @@ pub(super) fn print(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
     }
 }
 
+/// Writes a line to stdout, as `println!` does, but by way of [`print`].
+macro_rules! outln {
+    ($($text:tt)*) => { $crate::cli::page::print(format!("{}\n", format_args!($($text)*))) };
+}
+pub(super) use outln;
+
 /// Writes a JSON value to stdout, for people and programs.
 pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(format!("{value:#}\n"))

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::failure::Failure;
+use crate::cli::page::outln;
 use crate::cli::project::Project;
 use crate::cli::status::{Line, lines};
 use crate::cli::{Target, machine::duration};
@@ -34,25 +35,23 @@ pub(super) fn print(target: &Target, force: Vec<String>) -> Result<(), Failure> 
     let misses: Vec<&Line> = lines.iter().filter(|line| line.is_miss()).collect();
     let width = project.name_width();
     for line in &misses {
-        line.print(target.json, width);
+        line.print(target.json, width)?;
     }
     let known: Vec<f64> = misses.iter().filter_map(|line| line.seconds).collect();
     let (total, unknown) = (known.iter().sum::<f64>(), misses.len() - known.len());
     if target.json {
-        println!(
+        return outln!(
             "{}",
             json!({ "misses": plan.misses(), "wanted": plan.wanted(), "seconds": total, "unknown": unknown })
         );
-        return Ok(());
     }
     let count = format!("{} of {} stages to run", plan.misses(), plan.wanted());
     match (known.len(), unknown) {
-        (0, _) => println!("{count}"),
-        (_, 0) => println!("{count}: at most {} of work, judging by earlier runs", duration(total)),
-        (_, unknown) => println!(
-            "{count}: at most {} of work, judging by earlier runs, and {unknown} of which nothing is known",
+        (0, _) => outln!("{count}"),
+        (_, 0) => outln!("{count}: about {} of work, judging by earlier runs", duration(total)),
+        (_, unknown) => outln!(
+            "{count}: about {} of work, judging by earlier runs, and {unknown} of which nothing is known",
             duration(total)
         ),
     }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::cli::page::outln;
 use crate::engine::{Event, Observer, Outcome};
 use crate::pipeline::KeyedNode;
 use crate::stage::Report;
@@ -127,7 +128,8 @@ struct Json;
 
 impl Observer for Json {
     fn event(&mut self, event: &Event<'_>) {
-        println!("{}", describe(event));
+        // A reader that is gone does not stop the work; a full disk is told at the end.
+        _ = outln!("{}", describe(event));
     }
 }
 

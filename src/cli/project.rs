@@ -82,11 +82,12 @@ pub(super) fn open_store(results: &Path) -> Result<Store, Failure> {
     Ok(Store::open(&results.join("store"))?)
 }
 
-/// The locks below a folder of results, all or that of one pipeline, which is given by its name or its folder.
+/// The locks below a folder of results, all or that of one pipeline, which is given by its name, its file or
+/// its folder.
 pub(super) fn locks(results: &Path, pipeline: Option<&Path>) -> Result<Vec<(PathBuf, Lock)>, Failure> {
     let mut locks = Lock::all(results)?;
     let Some(pipeline) = pipeline else { return Ok(locks) };
-    let name = pipeline.file_name().unwrap_or_default().to_string_lossy();
+    let name = pipeline_name(pipeline);
     let names: Vec<String> = locks.iter().map(|(_, lock)| lock.pipeline.clone()).collect();
     locks.retain(|(_, lock)| lock.pipeline == name);
     if locks.is_empty() {
@@ -96,6 +97,19 @@ pub(super) fn locks(results: &Path, pipeline: Option<&Path>) -> Result<Vec<(Path
         });
     }
     Ok(locks)
+}
+
+/// The name of the pipeline that a path means: a pipeline file, or else something that has the name itself.
+fn pipeline_name(path: &Path) -> String {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        pipeline: String,
+    }
+    let is_file = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let head = || serde_yaml::from_str::<Head>(&fsx::read_to_string(path).ok()?).ok();
+    let name = if is_file { path.file_stem() } else { path.file_name() };
+    let written = if is_file { head() } else { None };
+    written.map_or_else(|| name.unwrap_or_default().to_string_lossy().into_owned(), |head| head.pipeline)
 }
 
 /// The nearest folder above the pipeline file that holds `datasets/`; the current one if none does.

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::base::suggest;
 use crate::cli::Target;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::pipeline::{KeyedNode, Override};
+use crate::pipeline::{KeyedNode, Override, target};
 use crate::stage::StageKey;
 use crate::store::{Record, Store};
 
@@ -59,34 +58,11 @@ pub(super) fn record(store: &Store, key: StageKey) -> Result<Option<Record>, Fai
     Ok(store.lookup(key)?)
 }
 
-/// The nodes that a name means: `fit` all of a stage, `fit[seed=0]` those at these coordinates. At least one.
-pub(super) fn nodes<'a>(project: &'a Project, name: &str) -> Result<Vec<&'a KeyedNode>, Failure> {
-    let all = &project.keyed.nodes;
-    let exact = |node: &&KeyedNode| node.node.stage.as_str() == name || node.node.to_string() == name;
-    let mut found: Vec<_> = all.iter().filter(exact).collect();
-    if found.is_empty()
-        && let Some((stage, at)) = name.strip_suffix(']').and_then(|name| name.split_once('['))
-    {
-        let is_there = |node: &&KeyedNode| {
-            let coordinates = crate::pipeline::matrix::describe(&node.node.coordinates);
-            node.node.stage.as_str() == stage
-                && at.split(',').all(|part| coordinates.split(',').any(|own| own == part.trim()))
-        };
-        found = all.iter().filter(is_there).collect();
-    }
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let stage = name.split('[').next().unwrap_or(name);
-    let same: Vec<String> =
-        all.iter().filter(|node| node.node.stage.as_str() == stage).map(|n| n.node.to_string()).collect();
-    let hint = if same.is_empty() {
-        suggest::hint(name, stage_names(project))
-    } else {
-        suggest::one_of(same.iter().map(String::as_str))
-    };
-    let message = format!("there is no stage '{name}' in pipeline '{}'", project.keyed.pipeline);
-    Err(Failure::Input { message, hint })
+/// The nodes that a target means: at least one.
+pub(super) fn nodes<'a>(project: &'a Project, target: &str) -> Result<Vec<&'a KeyedNode>, Failure> {
+    let selected = target::select(&project.keyed, &[target.to_owned()])?;
+    let nodes = project.keyed.nodes.iter().zip(selected);
+    Ok(nodes.filter_map(|(node, is_selected)| is_selected.then_some(node)).collect())
 }
 
 /// The names of all stages, each once, in the order of the pipeline.

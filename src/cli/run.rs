@@ -1,6 +1,7 @@
 //! `layerwise run`.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -66,7 +67,7 @@ impl Run {
         drop(observer);
         let outcomes = check(&project, outcomes)?;
         if self.locked {
-            check_lock(&project, &outcomes)?;
+            check_lock(&project, &outcomes, &self.target.pipeline)?;
         }
         let published = publish::publish(&project.keyed, &outcomes, &project.store, &project.results)?;
         summary::print(&project, &outcomes, &published, self.target.json)?;
@@ -115,7 +116,7 @@ fn check(project: &Project, outcomes: Vec<Option<Outcome>>) -> Result<Vec<Option
 }
 
 /// What was run gives what the lock says.
-fn check_lock(project: &Project, outcomes: &[Option<Outcome>]) -> Result<(), Failure> {
+fn check_lock(project: &Project, outcomes: &[Option<Outcome>], pipeline: &Path) -> Result<(), Failure> {
     let Some(lock) = Lock::read(&project.results) else {
         return Err(Failure::Input {
             message: format!("there is no lock to compare with in '{}'", project.results.display()),
@@ -124,7 +125,10 @@ fn check_lock(project: &Project, outcomes: &[Option<Outcome>]) -> Result<(), Fai
     };
     let (new, _) = publish::intended(&project.keyed, outcomes, Some(&lock));
     let difference = Difference::new(&lock, &new);
-    if difference.is_empty() { Ok(()) } else { Err(Failure::OtherThanLock(difference.names())) }
+    if difference.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::OtherThanLock { names: difference.names(), pipeline: pipeline.to_owned() })
 }
 
 fn provenance() -> Provenance {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::failure::Failure;
+use crate::cli::page::outln;
 use crate::kinds;
 use crate::pipeline::schema;
 use crate::stage::Registry;
@@ -12,9 +13,8 @@ use crate::stage::Registry;
 pub(super) struct Schema;
 
 impl Schema {
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the form of every command")]
+    #[expect(clippy::unused_self, reason = "the form of every command")]
     pub(super) fn execute(self) -> Result<(), Failure> {
-        println!("{:#}", schema::schema(Registry(kinds::KINDS)));
-        Ok(())
+        outln!("{:#}", schema::schema(Registry(kinds::KINDS)))
     }
 }

@@ -4,14 +4,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::base::digest::Digest;
 use crate::base::suggest;
 use crate::cli::content::{self, Content, Manner};
 use crate::cli::failure::{Failure, Style};
 use crate::cli::page;
-use crate::cli::project::Project;
 use crate::cli::reading::{self, Place};
 use crate::pipeline::KeyedNode;
 use crate::store::prefix::LEAST_DIGITS;
@@ -27,7 +26,7 @@ pub(super) struct Show {
     /// The pipeline file; or the first six or more digits of an object's digest or of a stage's key
     #[arg(value_name = "PIPELINE|DIGEST")]
     subject: PathBuf,
-    /// The stage, as in `fit` or 'fit[seed=0]', and perhaps a file of it, as in fit/run.json
+    /// The stage, as in fit or 'fit[seed=0]', and perhaps a file of it, as in fit/run.json
     #[arg(value_name = "STAGE[/FILE]")]
     stage: Option<String>,
     /// Show every row of a table
@@ -52,7 +51,7 @@ impl Show {
             let project = self.place.project(&self.subject)?;
             let (stage, file) = split_file(target);
             let nodes = reading::nodes(&project, stage)?;
-            let [node] = nodes[..] else { return self.list(&project, stage, &nodes) };
+            let [node] = nodes[..] else { return Err(several(stage, file, &nodes)) };
             let record = reading::record(&project.store, node.key)?
                 .ok_or_else(|| self.not_built(stage, &node.node.to_string()))?;
             let title = node.node.to_string();
@@ -74,24 +73,6 @@ impl Show {
         let pipeline = self.subject.display();
         let hint = format!("run 'layerwise run {pipeline} {}'", target.replace(['\'', '"'], ""));
         Failure::Input { message: format!("stage '{node}' is not built yet"), hint }
-    }
-
-    /// The nodes of a stage that has several.
-    fn list(&self, project: &Project, stage: &str, nodes: &[&KeyedNode]) -> Result<(), Failure> {
-        let mut rows = Vec::new();
-        let mut facts = Vec::new();
-        for node in nodes {
-            let is_there = reading::record(&project.store, node.key)?.is_some();
-            let (name, word) = (node.node.to_string(), if is_there { "hit" } else { "miss" });
-            facts.push(json!({ "stage": name, "key": node.key, "status": word }));
-            rows.push(vec![name, word.to_owned(), node.key.short()]);
-        }
-        if self.place.json {
-            return page::print_json(&Value::Array(facts));
-        }
-        let first = quoted(&rows[0][0]);
-        let hint = format!("{} of '{stage}'; choose one, as in {first}", page::count(nodes.len(), "node"));
-        page::print(page::columns(&rows, "") + &Style::of_stdout().faint(&hint) + "\n")
     }
 
     fn print(&self, store: &Store, found: Found, manner: Manner) -> Result<(), Failure> {
@@ -171,9 +152,14 @@ fn provenance(record: &Record) -> String {
     format!("{words}, key {}", record.key.short())
 }
 
-/// A shell takes brackets for a pattern.
-fn quoted(stage: &str) -> String {
-    if stage.contains('[') { format!("'{stage}'") } else { stage.to_owned() }
+/// A target that means several nodes, and how to mean one of them.
+fn several(target: &str, file: Option<&str>, nodes: &[&KeyedNode]) -> Failure {
+    const SHOWN: usize = 12;
+    let file = file.map_or_else(String::new, |file| format!("/{file}"));
+    let names: Vec<_> = nodes.iter().take(SHOWN).map(|node| format!("{}{file}", node.node)).collect();
+    let more = if nodes.len() > SHOWN { format!(" and {} more", nodes.len() - SHOWN) } else { String::new() };
+    let hint = suggest::one_of(names.iter().map(String::as_str)) + &more;
+    Failure::Input { message: format!("'{target}' means {}", page::count(nodes.len(), "node")), hint }
 }
 
 /// `fit[seed=0]/run.json` → (`fit[seed=0]`, `run.json`).

@@ -6,10 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::base::fsx;
+use crate::base::{fsx, name};
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::reading::{self, Place};
+use crate::cli::tag;
 use crate::engine::Lock;
 use crate::engine::lock::{Entry, FILE};
 use crate::stage::{KeyFields, StageKey};
@@ -42,6 +43,10 @@ pub(super) fn pair(words: &[String], pipeline: Option<&str>, place: &Place) -> R
                 let after = lock(&path)?;
                 return Ok([revision("HEAD", &after.folder)?, after]);
             }
+            if let Some(before) = tagged(one, place)? {
+                let after = lock(&before.folder.join(FILE))?;
+                return Ok([before, after]);
+            }
             let folder = only(pipeline, place)?;
             Ok([revision(one, &folder)?, lock(&folder.join(FILE))?])
         }
@@ -50,7 +55,10 @@ pub(super) fn pair(words: &[String], pipeline: Option<&str>, place: &Place) -> R
                 if is_pipeline(word) {
                     return declared(Path::new(word), place).map(Some);
                 }
-                place_of(word, place).map(|path| lock(&path)).transpose()
+                match place_of(word, place) {
+                    Some(path) => lock(&path).map(Some),
+                    None => tagged(word, place),
+                }
             };
             let (before_side, after_side) = (known(before)?, known(after)?);
             let folder = match before_side.as_ref().or(after_side.as_ref()) {
@@ -77,6 +85,19 @@ fn results(place: &Place) -> PathBuf {
 fn place_of(word: &str, place: &Place) -> Option<PathBuf> {
     let candidates = [PathBuf::from(word), Path::new(word).join(FILE), results(place).join(word).join(FILE)];
     candidates.into_iter().find(|path| path.is_file())
+}
+
+/// What was tagged with a word.
+fn tagged(word: &str, place: &Place) -> Result<Option<Side>, Failure> {
+    let is_name = name::problem(word).is_none();
+    let Some(store) = reading::existing_store(&results(place))?.filter(|_| is_name) else { return Ok(None) };
+    let path = tag::path(&store, word);
+    if fsx::size(&path).is_none() {
+        return Ok(None);
+    }
+    let (title, lock) = (format!("tag '{word}'"), parse(&path.display().to_string(), &fsx::read(&path)?)?);
+    let folder = results(place).join(&lock.pipeline);
+    Ok(Some(Side { title, lock, folder, store: Some(store), fields: BTreeMap::new() }))
 }
 
 /// The results folder of the pipeline that is named, or of the only one.
@@ -109,12 +130,16 @@ fn lock(path: &Path) -> Result<Side, Failure> {
 }
 
 fn side(title: String, bytes: &[u8], folder: &Path) -> Result<Side, Failure> {
-    let lock = Lock::parse(bytes).ok_or_else(|| Failure::Input {
-        message: format!("'{title}' is not a lock of this version"),
-        hint: "name a lock.json that this version of layerwise wrote".to_owned(),
-    })?;
+    let lock = parse(&title, bytes)?;
     let store = reading::existing_store(&folder.join(".."))?;
     Ok(Side { title, lock, folder: folder.to_owned(), store, fields: BTreeMap::new() })
+}
+
+fn parse(title: &str, bytes: &[u8]) -> Result<Lock, Failure> {
+    Lock::parse(bytes).ok_or_else(|| Failure::Input {
+        message: format!("'{title}' is not a lock of this version"),
+        hint: "name a lock.json that this version of layerwise wrote".to_owned(),
+    })
 }
 
 /// What a pipeline file says now: keys of all stages, outputs of those that are done.
@@ -139,7 +164,7 @@ fn revision(word: &str, folder: &Path) -> Result<Side, Failure> {
     let at = if folder.is_dir() { folder } else { Path::new(".") };
     let unknown = |hint: &str| Failure::Input {
         message: format!(
-            "'{word}' is neither a lock, a results folder or pipeline with one, nor a git revision"
+            "'{word}' is neither a lock, a results folder or pipeline with one, nor a tag, nor a git revision"
         ),
         hint: hint.to_owned(),
     };

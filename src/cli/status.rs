@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Target;
 use crate::cli::failure::Failure;
+use crate::cli::page::outln;
 use crate::cli::project::Project;
 use crate::engine::explain::{Change, Difference};
 use crate::engine::{Explainer, Lock, Plan, Reason, Status as NodeStatus, Wish};
@@ -26,7 +27,7 @@ impl Status {
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         let width = project.name_width();
         for line in lines(&project, &plan)? {
-            line.print(self.target.json, width);
+            line.print(self.target.json, width)?;
         }
         Ok(())
     }
@@ -91,19 +92,19 @@ impl Line<'_> {
         self.reason.is_some()
     }
 
-    pub(super) fn print(&self, json: bool, width: usize) {
+    pub(super) fn print(&self, json: bool, width: usize) -> Result<(), Failure> {
         let (name, kind) = (self.node.node.to_string(), self.node.node.work.kind().name);
         let word = if self.is_miss() { "miss" } else { "hit" };
         let reason = self.reason.as_ref().map(Why::sentence).unwrap_or_default();
         if json {
             let changes = self.reason.as_ref().map_or(Value::Null, Why::changes);
-            println!(
+            outln!(
                 "{}",
                 json!({ "stage": name, "kind": kind, "key": self.node.key, "status": word, "reason": reason,
                         "changes": changes, "seconds": self.seconds })
-            );
+            )
         } else {
-            println!("{}", format!("{word:<4}  {name:<width$}  {kind:<10}  {reason}").trim_end());
+            outln!("{}", format!("{word:<4}  {name:<width$}  {kind:<10}  {reason}").trim_end())
         }
     }
 }

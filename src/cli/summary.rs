@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::base::fsx;
 use crate::cli::failure::{Failure, Style};
+use crate::cli::page::outln;
 use crate::cli::project::Project;
 use crate::engine::Outcome;
 use crate::engine::publish::Published;
@@ -25,35 +26,36 @@ pub(super) fn print(
         eprintln!("note: an edited result was replaced; the edited file is now {}", path.display());
     }
     if json {
-        println!(
+        outln!(
             "{}",
             json!({ "event": "finished", "results": project.results, "published": published.files })
-        );
+        )?;
         return Ok(());
     }
     let style = Style::of_stdout();
     for (node, outcome) in project.keyed.nodes.iter().zip(outcomes) {
         let Some(summary) = outcome.as_ref().and_then(Outcome::summary) else { continue };
         if node.node.work.kind().output == kinds::TABLE {
-            print_table(project, &node.node.to_string(), summary, style);
+            print_table(project, &node.node.to_string(), summary, style)?;
         } else if node.node.work.kind().output == kinds::COMPARISON {
             print_verdict(project, summary)?;
         }
     }
     if !published.files.is_empty() {
-        println!("{} files in {}", published.files.len() + 1, shown(&project.results));
+        outln!("{} files in {}", published.files.len() + 1, shown(&project.results))?;
     }
     Ok(())
 }
 
 /// Prints an aggregated table; one that only gathers rows is for other programs.
-fn print_table(project: &Project, name: &str, summary: &Summary, style: Style) {
+fn print_table(project: &Project, name: &str, summary: &Summary, style: Style) -> Result<(), Failure> {
     let files = project.store.files(&summary.outputs);
     if let Some(grid) = files.path("table.csv").ok().and_then(|path| Grid::read(path).ok()) {
         let options =
             figure::HeatmapOptions { title: format!("{name}: {}", grid.metric), ..Default::default() };
-        println!("{}", terminal::heatmap(&figure::heatmap(&grid, &options), style.colour));
+        outln!("{}", terminal::heatmap(&figure::heatmap(&grid, &options), style.colour))?;
     }
+    Ok(())
 }
 
 /// Prints what `comparison.json` says, in two lines.
@@ -62,25 +64,24 @@ fn print_verdict(project: &Project, summary: &Summary) -> Result<(), Failure> {
     let Ok(path) = files.path("comparison.json") else { return Ok(()) };
     let verdict: Value = serde_json::from_slice(&fsx::read(path)?).unwrap_or_default();
     let number = |value: &Value| value.as_f64().map_or("undefined".to_owned(), |n| format!("{n:.3}"));
-    println!(
+    outln!(
         "{} beside the paper: {} cells, mean absolute difference {}, rank correlation {}",
         verdict["figure"].as_str().unwrap_or_default(),
         verdict["compared"],
         number(&verdict["mean_absolute_difference"]),
         number(&verdict["rank_correlation"]),
-    );
+    )?;
     if let Some(classes) = verdict["classes"].as_object() {
-        println!(
+        outln!(
             "  critical or robust (error rises by more than {}): {} of {} cells agree; critical when re-initialized to 0: {} (paper: {})",
             classes["threshold"],
             classes["cells_agree"],
             classes["cells_compared"],
             critical(&classes["resets"], "critical_ours"),
             critical(&classes["resets"], "critical_published"),
-        );
+        )?;
     }
-    println!();
-    Ok(())
+    outln!("")
 }
 
 /// The rows that one side finds critical to a reset to epoch 0.

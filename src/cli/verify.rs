@@ -10,19 +10,20 @@ use serde_json::json;
 use crate::base::digest::Digest;
 use crate::cli::failure::Failure;
 use crate::cli::machine::{self, count, size};
+use crate::cli::page::outln;
 use crate::cli::project::{self, Project};
 use crate::cli::{Target, progress, run};
 use crate::engine::audit::{self, Finding};
-use crate::engine::{self, Capacity, Differing, Settings, Wish};
-use crate::pipeline::Override;
+use crate::engine::{self, Capacity, Differing, Settings};
+use crate::pipeline::{Override, target};
 use crate::store::{Provenance, Store, Trouble};
 
 /// Arguments of `verify`.
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Only the lock of this pipeline: its name, or its folder of results; with '--rerun', the pipeline file
+    /// Only the lock of this pipeline: its name, its file, or its folder of results; with '--rerun', its file
     pipeline: Option<PathBuf>,
-    /// With '--rerun': the stages to do again
+    /// With '--rerun': the stages to do again, as in fit, 'fit[seed=0]' or 'fig*'
     #[arg(requires = "rerun")]
     stages: Vec<String>,
     /// Do stages again, beside the store, and compare the bytes
@@ -69,9 +70,9 @@ impl Verify {
         bar.finish_and_clear();
         for finding in &report.findings {
             if self.json {
-                println!("{}", json(finding));
+                outln!("{}", json(finding))?;
             } else {
-                println!("{finding}");
+                outln!("{finding}")?;
             }
         }
         if self.repair {
@@ -81,22 +82,20 @@ impl Verify {
             (report.store.objects, report.store.bytes, report.store.records.len());
         if self.json {
             let wrong = report.findings.len();
-            println!(
+            outln!(
                 "{}",
                 json!({ "objects": objects, "bytes": bytes, "records": records, "locks": locks.len(), "absent": report.absent, "wrong": wrong })
-            );
+            )?;
         } else {
-            println!(
+            outln!(
                 "{} ({}), {}, {}",
                 count(objects, "object"),
                 size(bytes),
                 count(records as u64, "record"),
                 count(locks.len() as u64, "lock")
-            );
-            for pipeline in &report.absent {
-                println!(
-                    "the results of '{pipeline}' are not in this store: only its published files were checked"
-                );
+            )?;
+            for absent in &report.absent {
+                outln!("{absent}")?;
             }
         }
         self.verdict(&report.findings)
@@ -121,20 +120,15 @@ impl Verify {
     }
 
     fn rerun(self) -> Result<(), Failure> {
-        let target = Target {
+        let wish = Target {
             pipeline: self.pipeline.unwrap_or_default(),
             stages: self.stages,
             overrides: self.overrides,
             results: self.results,
             json: self.json,
         };
-        let project = Project::open(&target)?;
-        // Asked as if nothing else was wanted, so that a wrong name is told.
-        engine::Plan::new(
-            &project.keyed,
-            &project.store,
-            &Wish { targets: target.stages.clone(), ..Wish::default() },
-        )?;
+        let project = Project::open(&wish)?;
+        let selected = target::select(&project.keyed, &wish.stages)?;
         let (cores, cancelled) = (machine::cores(), run::catch_signals());
         let capacity = Capacity { jobs: 1, threads: cores, memory: machine::memory(), gpus: machine::gpus() };
         let settings = Settings {
@@ -145,15 +139,12 @@ impl Verify {
             provenance: Provenance::default(),
         };
         let mut different = Vec::new();
-        for (place, node) in project.keyed.nodes.iter().enumerate() {
+        for (place, node) in project.keyed.nodes.iter().enumerate().filter(|(place, _)| selected[*place]) {
             let name = node.node.to_string();
-            if !target.stages.iter().any(|stage| *stage == name || node.node.stage.as_str() == stage) {
-                continue;
-            }
             let mut observer = progress::observer(false);
             let files = engine::rerun(&project.keyed, place, &project.store, &settings, &mut *observer)?;
             drop(observer);
-            tell(&name, &files, target.json);
+            tell(&name, &files, wish.json)?;
             if !files.is_empty() {
                 different.push(name);
             }
@@ -168,21 +159,22 @@ impl Verify {
 }
 
 /// What became of a stage that was done again.
-fn tell(stage: &str, files: &[Differing], json: bool) {
+fn tell(stage: &str, files: &[Differing], json: bool) -> Result<(), Failure> {
     if json {
         let files: Vec<_> = files
             .iter()
             .map(|file| json!({ "name": file.name, "kept": file.kept, "again": file.again }))
             .collect();
-        println!("{}", json!({ "stage": stage, "identical": files.is_empty(), "differing": files }));
+        outln!("{}", json!({ "stage": stage, "identical": files.is_empty(), "differing": files }))?;
     } else if files.is_empty() {
-        println!("{stage}: identical");
+        outln!("{stage}: identical")?;
     } else {
         let word = |digest: Option<Digest>| digest.map_or("nothing".to_owned(), |digest| digest.short());
         for file in files {
-            println!("{stage}: {} was {}, is now {}", file.name, word(file.kept), word(file.again));
+            outln!("{stage}: {} was {}, is now {}", file.name, word(file.kept), word(file.again))?;
         }
     }
+    Ok(())
 }
 
 fn json(finding: &Finding) -> serde_json::Value {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::base::digest::Digest;
 use crate::engine::lock::{Entry, Lock};
 use crate::stage::StageKey;
@@ -48,8 +50,36 @@ pub struct Report {
     pub store: Audit,
     /// All that is wrong.
     pub findings: Vec<Finding>,
-    /// Pipelines whose lock is there, but none of its results: nothing was run here.
-    pub absent: Vec<String>,
+    /// Pipelines whose lock is there, but few of its results or none: they were not run here.
+    pub absent: Vec<Absent>,
+}
+
+/// A pipeline that was not run here: of the stages of its lock, fewer than half are in the store. Those may come from others that
+/// share them, such as a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Absent {
+    /// The pipeline.
+    pub pipeline: String,
+    /// How many of its stages are in the store.
+    pub present: usize,
+    /// How many there are.
+    pub stages: usize,
+}
+
+impl Absent {
+    /// What is to be said of a lock, if its pipeline was not run here.
+    pub fn of(lock: &Lock, is_there: &dyn Fn(StageKey) -> bool) -> Option<Self> {
+        let stages = lock.stages.len();
+        let present = lock.stages.values().filter(|entry| is_there(entry.key)).count();
+        (2 * present < stages).then(|| Self { pipeline: lock.pipeline.clone(), present, stages })
+    }
+}
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pipeline, present, stages } = self;
+        write!(f, "{pipeline} was not run here: {present} of {stages} stages are in the store")
+    }
 }
 
 /// Looks at the whole store, and at some locks with the folders they lie in. `progress` is told the bytes hashed and those in all.
@@ -63,12 +93,12 @@ pub fn audit(
         audit.records.iter().map(|record| (record.key, record)).collect();
     let (mut findings, mut absent) = (Vec::new(), Vec::new());
     for (folder, lock) in locks {
-        if lock.stages.values().any(|entry| records.contains_key(&entry.key)) {
+        if let Some(few) = Absent::of(lock, &|key| records.contains_key(&key)) {
+            absent.push(few);
+        } else {
             findings.extend(
                 lock.stages.iter().filter_map(|(name, entry)| check_entry(lock, name, entry, &records)),
             );
-        } else {
-            absent.push(lock.pipeline.clone());
         }
         findings.extend(check_published(folder, lock)?);
     }

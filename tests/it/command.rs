@@ -37,6 +37,12 @@ fn a_chain_runs_once_and_again_when_a_declared_file_is_edited() {
     let plan = |space: &Space| space.run(&["plan", "pipelines/programs.yaml"]).stdout;
     assert!(plan(&space).starts_with("0 of 4 stages to run"), "{}", plan(&space));
 
+    let silent = space.run(&["log", "pipelines/programs.yaml", "s1[seed=0]"]);
+    assert_eq!(
+        (silent.code, silent.stdout.as_str(), silent.stderr.as_str()),
+        (0, "", "s1[seed=0] printed nothing\n")
+    );
+
     let space = space.write("src/0.txt", "zero\nand more\n");
     assert!(!plan(&space).starts_with("0 of 4"), "{}", plan(&space));
     let second = space.run(&run);
@@ -68,5 +74,7 @@ fn mistakes_are_told_where_they_stand() {
         assert_eq!(ran.code, 2, "{ran:#?}");
         all += &ran.stderr;
     }
-    assert_snapshot!("mistakes_in_commands", all);
+    let text = PIPELINE.replace("[sh, -c, 'wc -l < $x/out.txt > n.txt']", "true");
+    let ran = space().write("pipelines/programs.yaml", &text).run(&["check", "pipelines/programs.yaml"]);
+    assert_snapshot!("mistakes_in_commands", all + &ran.stderr);
 }

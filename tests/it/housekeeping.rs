@@ -89,8 +89,26 @@ fn stages_that_are_done_again_give_the_same_bytes() {
         1,
         "nothing is left beside v1"
     );
+    let again = space.run(&["verify", "--rerun", "pipelines/quick.yaml", "f*", "saved[seed=0,*]"]);
+    assert_eq!(again.stdout, "fit[seed=0]: identical\nsaved[seed=0]: identical\n", "{again:?}");
     let wrong = space.run(&["verify", "--rerun", "pipelines/quick.yaml", "fti"]);
     assert!(wrong.code == 2 && wrong.stderr.contains("did you mean 'fit'?"), "{wrong:?}");
+}
+
+/// As in a fresh clone, where another pipeline made the dataset.
+#[test]
+fn a_pipeline_that_was_not_run_here_is_no_fault() {
+    let space = Space::quick();
+    space.run_quick(&[]);
+    let lock = space.read("results/quick/lock.json");
+    std::fs::remove_dir_all(space.path("results/store")).unwrap();
+    space.run_quick(&["mnist"]);
+    let space = space.write("results/quick/lock.json", &lock);
+    let verified = space.run(&["verify", "pipelines/quick.yaml"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    let told = "quick was not run here: 1 of 11 stages are in the store\n";
+    assert!(verified.stdout.ends_with(told), "{verified:?}");
+    assert_eq!(space.run(&["du", "quick"]).stdout, format!("{told}\n"));
 }
 
 #[test]
@@ -135,6 +153,10 @@ fn space_is_told_by_stage_and_kind() {
     insta::with_settings!({ filters => [(r" +\d+(\.\d)? [kM]?B", " [SIZE]")] }, {
         insta::assert_snapshot!("du", text);
     });
+    let lines = |text: &str| text.lines().take(12).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines(&space.run(&["du", "pipelines/quick.yaml"]).stdout), lines(&text));
+    let days = space.run(&["gc", "--keep-days", "x"]);
+    assert!(days.code == 2 && days.stderr.contains("write a number of days, as in 30"), "{days:?}");
     let unknown = space.run(&["du", "quikc"]);
     assert!(unknown.code == 2 && unknown.stderr.contains("did you mean 'quick'?"), "{unknown:?}");
     assert_eq!(space.run(&["gc", "--results", "nowhere"]).code, 2);

@@ -86,20 +86,41 @@ fn every_artifact_opens_as_text() {
         "error and loss, twice, after four epochs"
     );
 
-    let nodes = page(&space, &["show", QUICK, "fit", "--set", "seed=[0,1]"]);
-    compare("show_nodes", &nodes);
+    let nodes = refusal(&space, &["show", QUICK, "f*", "--set", "seed=[0,1]"]);
+    compare(
+        "show_nodes",
+        &(nodes + &refusal(&space, &["show", QUICK, "fit/run.json", "--set", "seed=[0,1]"])),
+    );
     a_closed_pipe_is_no_failure(&space);
     logs_are_printed_as_they_are(&space, key);
 }
 
 /// As in `layerwise show … | head -1`, when `head` is gone.
 fn a_closed_pipe_is_no_failure(space: &Space) {
-    for arguments in [&["show", QUICK, "probes/table.csv", "--all"][..], &["graph", QUICK], &["diff", QUICK]]
-    {
+    for arguments in [
+        &["show", QUICK, "probes/table.csv", "--all"][..],
+        &["graph", QUICK],
+        &["diff", QUICK],
+        &["status", QUICK],
+        &["explain", QUICK],
+        &["plan", QUICK, "--force", "*"],
+        &["run", QUICK],
+        &["run", QUICK, "--json"],
+        &["check", QUICK],
+        &["init", "written"],
+        &["schema"],
+        &["completions", "bash"],
+        &["man"],
+        &["verify"],
+        &["du"],
+        &["gc", "--dry-run"],
+        &["tag", "--list"],
+    ] {
         let mut child = space.start(arguments);
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert!(!String::from_utf8_lossy(&output.stderr).contains("panicked"), "{arguments:?}: {output:?}");
     }
 }
 
@@ -129,6 +150,10 @@ fn a_graph_has_the_states_of_its_stages() {
     assert!(svg.starts_with("<svg ") && svg.contains("<title>mnist: hit</title>"), "{svg}");
     let written = page(&space, &["graph", QUICK, "--format", "svg", "--output", "drawn/quick.svg"]);
     assert_eq!((written.lines().count(), space.read("drawn/quick.svg")), (1, svg));
+    for (file, start) in [("q.svg", "<svg "), ("q.dot", "digraph "), ("q.mmd", "flowchart ")] {
+        page(&space, &["graph", QUICK, "-o", file]);
+        assert!(space.read(file).trim_start().starts_with(start), "{}", space.read(file));
+    }
     let fit = &json(&space, &["graph", QUICK])["boxes"][1];
     assert_eq!(
         (&fit["name"], &fit["status"], &fit["needs"][0]),
@@ -162,6 +187,12 @@ fn two_states_stand_side_by_side() {
     let told = space.run(&["diff", QUICK, "--exit-code"]);
     assert_eq!((told.code, told.stderr.as_str()), (1, ""));
 
+    assert_eq!(space.run(&["tag", "first", QUICK]).code, 0);
+    assert_eq!(page(&space, &["tag", "--list"]), "$ layerwise tag --list\nfirst  quick  11 stages\n");
+    let locked = space.run(&["run", QUICK, "--locked"]);
+    assert_eq!(locked.code, 1);
+    let start = locked.stderr.find("  × ").unwrap();
+    assert_snapshot!("run_locked", &locked.stderr[start..]);
     space.run_quick(&[]);
     let unsaved = page(&space, &["diff"]);
     commit(&space, "second");
@@ -171,6 +202,9 @@ fn two_states_stand_side_by_side() {
     for words in [
         &["HEAD~1", "HEAD"][..],
         &["HEAD~1", "quick"],
+        &["first"],
+        &["first", "quick"],
+        &["first", QUICK],
         &["HEAD~1", "results/quick/lock.json", "--pipeline", "none"],
     ] {
         assert_eq!(body(&page(&space, &[&["diff"], words].concat())), body(&unsaved), "{words:?}");
@@ -180,6 +214,11 @@ fn two_states_stand_side_by_side() {
         value["changed"].as_array().unwrap().iter().find(|c| c["stage"] == "resets[seed=0]").unwrap();
     assert_eq!(resets["changes"][0]["parameter"]["path"], "reset.full_model");
     assert!(value["metrics"].as_array().unwrap().iter().any(|table| table["table"] == "table.csv"));
+
+    let wrong = space.run(&["tag", "--remove", "frist"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("did you mean 'first'?"), "{wrong:?}");
+    assert_eq!(space.run(&["tag", "--remove", "first"]).code, 0);
+    assert_eq!(page(&space, &["tag", "--list"]), "$ layerwise tag --list\n");
 
     // Without the store, what remains is what the locks say.
     std::fs::remove_dir_all(space.path("results/store")).unwrap();

@@ -22,7 +22,7 @@ impl Explain {
         let wish = Wish { targets: self.target.stages.clone(), ..Wish::default() };
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         let lock = Lock::read(&project.results);
-        let explainer = Explainer::new(&project.store, lock.as_ref());
+        let explainer = Explainer::new(&project.keyed.pipeline, &project.store, lock.as_ref());
         for (node, status) in project.keyed.nodes.iter().zip(&plan.statuses) {
             if *status == Status::Unwanted || !self.names(node) {
                 continue;

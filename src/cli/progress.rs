@@ -67,7 +67,7 @@ fn sentence(event: &Event<'_>) -> Option<String> {
             Outcome::Cached(_) => format!("{}: cached, it reads the same as before", node.node),
             Outcome::Built(_) => format!("{}: done", node.node),
             Outcome::Failed(_) => format!("{}: failed", node.node),
-            Outcome::Skipped { because } => format!("{}: skipped, because '{because}' failed", node.node),
+            Outcome::Skipped { because } => format!("{}: not started, because '{because}' failed", node.node),
             Outcome::Interrupted => format!("{}: stopped", node.node),
         },
     })

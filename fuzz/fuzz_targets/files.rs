@@ -36,7 +36,8 @@ fn record(bytes: &[u8]) {
     let Some(record) = Record::parse(bytes) else { return };
     let again = Record::parse(record.to_text().as_bytes()).expect("what is written is read");
     // Not the numbers among the parameters: `serde_json` may read a neighbour.
-    let sure = |record: &Record| (record.key, record.content, record.inputs.clone(), Summary::of(record).outputs);
+    let sure =
+        |record: &Record| (record.key, record.content, record.inputs.clone(), Summary::of(record).outputs);
     assert_eq!(sure(&again), sure(&record));
     record.fields.key();
     if let Some(kind) = Registry(KINDS).find(&record.fields.kind)

@@ -46,7 +46,7 @@ impl Observer for Plain {
     }
 }
 
-/// What an event says in one line; `None` for progress.
+/// What an event says in one line; `None` for progress, and for what was known to be done.
 fn sentence(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Planned { wanted, misses } => format!("{misses} of {wanted} stages to run"),
@@ -60,9 +60,9 @@ fn sentence(event: &Event<'_>) -> Option<String> {
         }
         Event::Waiting { node } => format!("{}: another run is making this; waiting for it", node.node),
         Event::Retried { node, error } => format!("{}: failed, and is tried again: {error}", node.node),
-        Event::Reported { report: Report::Progress { .. }, .. } => return None,
+        Event::Reported { report: Report::Progress { .. }, .. }
+        | Event::Ended { outcome: Outcome::Cached(_), is_foreseen: true, .. } => return None,
         Event::Reported { node, report: Report::Note(text) } => format!("{}: {text}", node.node),
-        Event::Ended { outcome: Outcome::Cached(_), is_foreseen: true, .. } => return None,
         Event::Ended { node, outcome, .. } => match outcome {
             Outcome::Cached(_) => format!("{}: cached, it reads the same as before", node.node),
             Outcome::Built(_) => format!("{}: done", node.node),

@@ -3,8 +3,10 @@ PIPELINE ?= pipelines/fig1.yaml
 CARGO    ?= cargo
 # The same profile as the tests, so that polars and candle compile once.
 BINARY   := target/debug/layerwise
+# How long `make fuzz` tries each target.
+SECONDS  ?= 60
 
-.PHONY: help reproduce build test test-paper torture bench bench-engine bench-pytorch check-probes clean
+.PHONY: help reproduce build test test-paper torture fuzz bench bench-engine bench-pytorch check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -23,6 +25,16 @@ test-paper: ## the published numbers at full scale: minutes, unless `make reprod
 
 torture: build ## kill runs at 200 random moments, and compare with an undisturbed one: minutes
 	bash tests/torture.sh $(BINARY)
+
+# The stable compiler serves: nothing that is looked for needs a sanitizer. The versions are those of the project's own lock. What is
+# new goes into fuzz/found; a finding is an input in fuzz/artifacts, to be turned into a test.
+fuzz: ## any bytes as pipelines, records, locks, indices; SECONDS each (needs `cargo install cargo-fuzz`, C++)
+	cp Cargo.lock fuzz/Cargo.lock
+	for target in pipeline files; do \
+	  mkdir -p fuzz/found/$$target; \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=8192 -max_len=8192 -dict=fuzz/words.dict -print_final_stats=1 || exit 1; \
+	done
 
 bench: ## time training and evaluation
 	$(CARGO) bench --locked --profile dev --bench train

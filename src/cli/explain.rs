@@ -23,7 +23,7 @@ impl Explain {
         let wish = Wish { targets: self.target.stages.clone(), ..Wish::default() };
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         let lock = Lock::read(&project.results);
-        let explainer = Explainer::new(&project.store, lock.as_ref());
+        let explainer = Explainer::new(&project.keyed.pipeline, &project.store, lock.as_ref());
         // Those that the user asked for, without what they need.
         let named = target::select(&project.keyed, &self.target.stages)?;
         for ((node, status), is_named) in project.keyed.nodes.iter().zip(&plan.statuses).zip(named) {

@@ -47,7 +47,7 @@ impl Observer for Plain {
     }
 }
 
-/// What an event says in one line; `None` for progress.
+/// What an event says in one line; `None` for progress, and for what was known to be done.
 fn sentence(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Planned { wanted, misses } => format!("{misses} of {wanted} stages to run"),
@@ -61,14 +61,14 @@ fn sentence(event: &Event<'_>) -> Option<String> {
         }
         Event::Waiting { node } => format!("{}: another run is making this; waiting for it", node.node),
         Event::Retried { node, error } => format!("{}: failed, and is tried again: {error}", node.node),
-        Event::Reported { report: Report::Progress { .. }, .. } => return None,
+        Event::Reported { report: Report::Progress { .. }, .. }
+        | Event::Ended { outcome: Outcome::Cached(_), is_foreseen: true, .. } => return None,
         Event::Reported { node, report: Report::Note(text) } => format!("{}: {text}", node.node),
-        Event::Ended { outcome: Outcome::Cached(_), is_foreseen: true, .. } => return None,
         Event::Ended { node, outcome, .. } => match outcome {
             Outcome::Cached(_) => format!("{}: cached, it reads the same as before", node.node),
             Outcome::Built(_) => format!("{}: done", node.node),
             Outcome::Failed(_) => format!("{}: failed", node.node),
-            Outcome::Skipped { because } => format!("{}: skipped, because '{because}' failed", node.node),
+            Outcome::Skipped { because } => format!("{}: not started, because '{because}' failed", node.node),
             Outcome::Interrupted => format!("{}: stopped", node.node),
         },
     })

@@ -50,7 +50,7 @@ struct Why<'a> {
 /// A line for each wanted node, in the order of the graph.
 pub(super) fn lines<'a>(project: &'a Project, plan: &'a Plan) -> Result<Vec<Line<'a>>, Failure> {
     let lock = Lock::read(&project.results);
-    let explainer = Explainer::new(&project.store, lock.as_ref());
+    let explainer = Explainer::new(&project.keyed.pipeline, &project.store, lock.as_ref());
     let usual = usual_seconds(project);
     let mut lines = Vec::new();
     for (node, status) in project.keyed.nodes.iter().zip(&plan.statuses) {

@@ -76,7 +76,7 @@ impl Verify {
             }
         }
         if self.repair {
-            store.repair(&report.store.troubles)?;
+            store.repair(&report.store)?;
         }
         let (objects, bytes, records) =
             (report.store.objects, report.store.bytes, report.store.records.len());

@@ -1,7 +1,8 @@
 //! What is new about a node whose key has no record: the difference to the nearest execution that has one, in the words of the
 //! pipeline file.
 //!
-//! The nearest is the one that the lock names for the node, else the one of the same kind that differs in the fewest places. Both
+//! The nearest is the one that the lock names for the node, else the latest that differ in the fewest places among those of the same
+//! stage of the pipeline. Both
 //! sides are [`KeyFields`], the very value that was hashed, so an explanation cannot say other than what the key says.
 
 use std::cell::RefCell;
@@ -17,7 +18,7 @@ use crate::pipeline::KeyedNode;
 use crate::stage::{KeyFields, StageKey};
 use crate::store::{Record, Store, StoreError};
 
-/// Executions of a kind that are compared with when the lock names none: the latest.
+/// Executions of a stage that are compared with when the lock names none: the latest.
 const CANDIDATES: usize = 16;
 
 /// One ingredient of a key that differs.
@@ -84,16 +85,17 @@ pub struct Difference {
 pub struct Explainer<'a> {
     store: &'a Store,
     lock: Option<&'a Lock>,
-    of_kind: RefCell<BTreeMap<String, Rc<Vec<Record>>>>,
+    pipeline: &'a str,
+    of_stage: RefCell<BTreeMap<String, Rc<Vec<Record>>>>,
 }
 
 impl<'a> Explainer<'a> {
     /// Compares with what is in the store, above all with what the lock names.
-    pub fn new(store: &'a Store, lock: Option<&'a Lock>) -> Self {
-        Self { store, lock, of_kind: RefCell::default() }
+    pub fn new(pipeline: &'a str, store: &'a Store, lock: Option<&'a Lock>) -> Self {
+        Self { store, lock, pipeline, of_stage: RefCell::default() }
     }
 
-    /// The difference to the nearest execution; `None` if there is none of this kind.
+    /// The difference to the nearest execution; `None` if there is none of this stage.
     pub fn difference(&self, node: &KeyedNode) -> Result<Option<Difference>, StoreError> {
         let locked = self.lock.and_then(|lock| lock.stages.get(&node.node.to_string()));
         if let Some(entry) = locked.filter(|entry| entry.key != node.key)
@@ -102,26 +104,32 @@ impl<'a> Explainer<'a> {
         {
             return Ok(Some(Difference::between(&record, &node.fields)));
         }
-        let records = self.of_kind(&node.fields.kind)?;
-        let others = records.iter().filter(|record| record.key != node.key);
+        let records = self.of_stage(node.node.stage.as_str())?;
+        let is_comparable =
+            |record: &&Record| record.key != node.key && record.fields.kind == node.fields.kind;
+        let others = records.iter().filter(is_comparable);
         let differences = others.map(|record| Difference::between(record, &node.fields));
         Ok(differences.min_by_key(|difference| difference.changes.len()))
     }
 
-    /// The latest records of a kind.
-    fn of_kind(&self, kind: &str) -> Result<Rc<Vec<Record>>, StoreError> {
-        if let Some(records) = self.of_kind.borrow().get(kind) {
+    /// The latest records of a stage, whatever its coordinates.
+    fn of_stage(&self, stage: &str) -> Result<Rc<Vec<Record>>, StoreError> {
+        if let Some(records) = self.of_stage.borrow().get(stage) {
             return Ok(Rc::clone(records));
         }
         let mut summaries = self.store.summaries();
-        summaries.retain(|summary| summary.kind == kind);
+        let name = format!("{}/{stage}", self.pipeline);
+        let is_of_it = |summary: &str| {
+            summary.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+        };
+        summaries.retain(|summary| is_of_it(&summary.stage));
         summaries.sort_by_key(|summary| std::cmp::Reverse(summary.started));
         let mut records = Vec::new();
         for summary in summaries.iter().take(CANDIDATES) {
             records.extend(self.store.record(summary.key)?);
         }
         let records = Rc::new(records);
-        self.of_kind.borrow_mut().insert(kind.to_owned(), Rc::clone(&records));
+        self.of_stage.borrow_mut().insert(stage.to_owned(), Rc::clone(&records));
         Ok(records)
     }
 }

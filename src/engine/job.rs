@@ -29,6 +29,7 @@ pub(super) enum Message {
 /// A node that is to run, with all that it needs.
 pub(super) struct Job<'a> {
     pub(super) place: usize,
+    pub(super) pipeline: &'a str,
     pub(super) node: &'a KeyedNode,
     pub(super) inputs: Inputs,
     /// Digests of the inputs' artifacts, in the order of the key's inputs.
@@ -130,8 +131,13 @@ impl Job<'_> {
             return Err(self.blame_time(error, around.settings.cancelled, cancel));
         }
         let seconds = clock.elapsed().as_secs_f64();
-        let provenance =
-            Provenance { started, seconds, threads: self.threads, ..around.settings.provenance.clone() };
+        let provenance = Provenance {
+            stage: format!("{}/{}", self.pipeline, self.node.node),
+            started,
+            seconds,
+            threads: self.threads,
+            ..around.settings.provenance.clone()
+        };
         staging.commit(self.node.fields.clone(), self.digests.clone(), provenance).map_err(with_hint)
     }
 

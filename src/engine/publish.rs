@@ -107,7 +107,14 @@ fn place(
         fsx::rename(target, &path)?;
         aside = Some(path);
     }
-    fsx::copy_atomic(&store.object_path(digest), target)?;
+    let object = store.object_path(digest);
+    // What people read is hashed, whatever the object's times say.
+    if digest_of(&object) != Some(digest) {
+        let cause =
+            std::io::Error::other("its bytes are not those of its name: 'layerwise verify --repair' helps");
+        return Err(FileError::new("publish", &object, cause));
+    }
+    fsx::copy_atomic(&object, target)?;
     Ok(aside)
 }
 

@@ -74,6 +74,7 @@ pub fn rerun(
     let found = found?;
     let job = Job {
         place,
+        pipeline: &keyed.pipeline,
         node,
         inputs: inputs::gather(keyed, place, store, |source| &found[&source]),
         digests: node.inputs.iter().map(|source| found[source].artifact).collect(),

@@ -231,7 +231,9 @@ impl<'a, 'o> Schedule<'a, 'o> {
         if same.key == node.key {
             return Ok(Some(same));
         }
-        store.adopt(&node.fields, digests, &same, self.around.settings.provenance.clone()).map(Some)
+        let stage = format!("{}/{}", self.keyed.pipeline, node.node);
+        let provenance = Provenance { stage, ..self.around.settings.provenance.clone() };
+        store.adopt(&node.fields, digests, &same, provenance).map(Some)
     }
 
     /// Digests of the artifacts that a node reads; `None` if one of them is of a node that nobody asked for.
@@ -280,7 +282,15 @@ impl<'a, 'o> Schedule<'a, 'o> {
             // A record that was made from other bytes does not count.
             || matches!(self.plan.statuses[place], Status::Hit(_));
         let digests = self.digests(place).expect("what a miss needs has ended well");
-        Job { place, node, inputs: self.inputs(place), digests, threads, is_forced }
+        Job {
+            place,
+            pipeline: &self.keyed.pipeline,
+            node,
+            inputs: self.inputs(place),
+            digests,
+            threads,
+            is_forced,
+        }
     }
 
     fn inputs(&self, place: usize) -> Inputs {

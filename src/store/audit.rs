@@ -75,13 +75,20 @@ impl Store {
         Ok(Audit { objects: objects.len() as u64, bytes: total, records, troubles })
     }
 
-    /// Moves damaged objects out of the way and removes unreadable records, so that the next run makes them anew.
-    pub fn repair(&self, troubles: &[Trouble]) -> Result<(), StoreError> {
-        for trouble in troubles {
+    /// Moves damaged objects out of the way and removes records that cannot be read or have lost an object, so that the next run
+    /// makes them anew.
+    pub fn repair(&self, audit: &Audit) -> Result<(), StoreError> {
+        for trouble in &audit.troubles {
             match trouble {
-                Trouble::Damaged(digest) => self.quarantine(*digest)?,
+                Trouble::Damaged(digest) | Trouble::Missing(digest) => {
+                    audit
+                        .makers(*digest)
+                        .try_for_each(|record| fsx::remove_file(&self.record_path(record.key)))?;
+                }
                 Trouble::Unreadable(path) => fsx::remove_file(path)?,
-                Trouble::Missing(_) => {}
+            }
+            if let Trouble::Damaged(digest) = trouble {
+                self.quarantine(*digest)?;
             }
         }
         Ok(())

@@ -95,7 +95,7 @@ fn collect(folder: &Path) -> Result<(), StoreError> {
 fn repair(folder: &Path) -> Result<(), StoreError> {
     let store = Store::open(folder)?;
     let audit = store.audit(&|_, _| {})?;
-    store.repair(&audit.troubles)
+    store.repair(&audit)
 }
 
 /// A folder in memory, if there is such a thing: thousands of syncs take long elsewhere.

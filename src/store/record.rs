@@ -40,6 +40,9 @@ pub struct Output {
 /// How a result came about.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Provenance {
+    /// The pipeline and the node that it was made for, as in `fig1/fit[seed=0]`. Others may share it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stage: String,
     /// Version of this program.
     pub version: String,
     /// Revision of the project's repository, with `-dirty` if files were changed; empty if unknown.
@@ -78,6 +81,8 @@ pub struct Summary {
     pub content: Option<ContentKey>,
     /// Kind of work.
     pub kind: String,
+    /// The pipeline and the node that it was made for, as in `fig1/fit[seed=0]`; empty if the record does not say.
+    pub stage: String,
     /// Digests of the artifacts that it read; `None` if the record does not say.
     pub inputs: Option<Vec<Digest>>,
     /// Digest of the artifact that it made.
@@ -103,6 +108,7 @@ impl Summary {
             key: record.key,
             content: record.content,
             kind: record.fields.kind.clone(),
+            stage: record.provenance.stage.clone(),
             inputs: (record.inputs.len() == record.fields.inputs.len()).then(|| record.inputs.clone()),
             artifact: artifact::contents(files),
             outputs: record.outputs.clone(),

@@ -46,3 +46,29 @@ fn another_draw_evaluates_the_new_probes_only() {
     fresh.run_quick(&[]);
     assert!(space.results("quick") == fresh.results("quick"));
 }
+
+#[test]
+fn an_edit_of_the_file_costs_what_it_touches() {
+    let space = Space::quick();
+    space.run_quick(&[]);
+    let quick = space.read("pipelines/quick.yaml");
+    let edit = |from: &str, to: &str| {
+        assert!(quick.contains(from), "'{from}' is not in quick.yaml");
+        std::fs::write(space.path("pipelines/quick.yaml"), quick.replacen(from, to, 1)).unwrap();
+    };
+    edit("at: [2]", "at: [2, 3]");
+    assert_eq!(epochs(&space, &[]), BTreeSet::new(), "a step after the last epoch");
+    edit("at: [2]", "at: [3]");
+    assert_eq!(epochs(&space, &[]), ["3/3".to_owned()].into(), "a later step");
+    for (from, to) in [
+        ("[layer2, layer3]]", "[layer2, layer3], [layer1, layer2]]"),
+        ("epochs: [0, 1,", "epochs: [0, 1, 2,"),
+    ] {
+        edit(from, to);
+        let reports = progress(&space, "probe[seed=0]", &[]);
+        let total = reports.last().map(|(done, total, _)| (*done, *total));
+        assert_eq!(total, Some((10, 10)), "{to}: 5 rows on 2 splits");
+    }
+    edit("pipeline: quick", "pipeline: quick # as before");
+    assert!(space.run_quick(&[]).stderr.starts_with("0 of "), "going back");
+}

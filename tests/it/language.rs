@@ -152,6 +152,22 @@ fn check_approves_of_every_pipeline_and_of_the_starter() {
     assert!(space.path("results/first-steps/errors.csv").exists());
 }
 
+/// What the fuzzer begins with; an input that it finds joins them.
+#[test]
+fn every_seed_of_the_fuzzer_is_read_or_refused() {
+    let space = Space::new();
+    let (mut read, mut refused) = (0, 0);
+    for seed in std::fs::read_dir(repository().join("fuzz/corpus/pipeline")).unwrap() {
+        let path = seed.unwrap().path();
+        match space.run(&["check", path.to_str().unwrap()]).code {
+            0 => read += 1,
+            2 => refused += 1,
+            code => panic!("{} ends with {code}", path.display()),
+        }
+    }
+    assert!(read >= 5 && refused >= 3, "{read} read, {refused} refused");
+}
+
 #[test]
 fn the_schema_knows_kinds_slots_and_parameters() {
     let printed = Space::new().run(&["schema"]).stdout;

@@ -164,6 +164,7 @@ impl Store {
                 || is_unused(&staging.join(name).join("scratch"), unused_for)
         };
         let mut dead: Vec<_> = list(&staging)?.into_iter().filter(is_dead).map(|n| staging.join(n)).collect();
+        self.leases.clear(); // ours are no garbage of the dead
         let leases = self.root.join("leases");
         dead.extend(list(&leases)?.into_iter().map(|name| leases.join(name)));
         let beside = self.root.parent().expect("the store is a folder's folder");

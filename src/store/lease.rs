@@ -2,6 +2,8 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::fsx::{self, FileError};
 
@@ -26,6 +28,44 @@ impl Lease {
             if fsx::is_same_file(&file, path) {
                 return Ok(Some(Self { path: path.to_owned(), _lock: file }));
             }
+        }
+    }
+}
+
+/// Leases of this process that are on no key. The file of a lease is renamed from key to key: making and removing one for each takes
+/// longer.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    leases: Mutex<Vec<Lease>>,
+    count: AtomicU64,
+}
+
+impl Spare {
+    /// Takes the lease on a key, like [`Lease::take`].
+    pub(super) fn take(&self, path: &Path) -> Result<Option<Lease>, FileError> {
+        if let Some(mut lease) = self.leases.lock().expect("no holder panics").pop() {
+            if fsx::rename_new(&lease.path, path) {
+                path.clone_into(&mut lease.path);
+                return Ok(Some(lease));
+            }
+            self.leases.lock().expect("no holder panics").push(lease);
+        }
+        Lease::take(path)
+    }
+
+    /// Lets go of all.
+    pub(super) fn clear(&self) {
+        self.leases.lock().expect("no holder panics").clear();
+    }
+
+    /// Lets go of the key. Where the file cannot be renamed it is removed.
+    pub(super) fn give_back(&self, mut lease: Lease) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let name = format!("spare-{}-{count}", std::process::id());
+        let path = lease.path.with_file_name(name);
+        if fsx::rename_new(&lease.path, &path) {
+            lease.path = path;
+            self.leases.lock().expect("no holder panics").push(lease);
         }
     }
 }

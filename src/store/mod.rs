@@ -82,8 +82,9 @@ pub struct Store {
     index: Arc<Mutex<Index>>,
     /// What was committed and may not be on the disk yet.
     unflushed: Arc<Mutex<Vec<Entry>>>,
-    /// Before the presence: rooms go before somebody else may collect.
+    /// Before the presence: what is ours goes before somebody else may collect.
     rooms: rooms::Free,
+    leases: Arc<lease::Spare>,
     /// As long as a store is open, nothing is removed from it.
     presence: Arc<Presence>,
 }
@@ -126,6 +127,7 @@ impl Store {
             index: Arc::new(Mutex::new(index)),
             unflushed: Arc::default(),
             rooms: rooms::Free::default(),
+            leases: Arc::default(),
             presence,
         })
     }
@@ -215,7 +217,7 @@ impl Store {
     /// Asks for a piece of work: even if it is done, with `again`; in folders of its own that outlive an interruption, if it
     /// `resumes`.
     pub fn begin(&self, key: StageKey, again: bool, resumes: bool) -> Result<Begin, StoreError> {
-        let Some(lease) = Lease::take(&self.root.join("leases").join(key.to_string()))? else {
+        let Some(lease) = self.leases.take(&self.root.join("leases").join(key.to_string()))? else {
             return Ok(Begin::Busy);
         };
         // Looked up under the lease: another process may have finished between the plan and now.

@@ -32,7 +32,7 @@ pub struct Staging {
     out: PathBuf,
     scratch: PathBuf,
     /// Let go last, when the record is there.
-    _lease: Lease,
+    lease: Option<Lease>,
 }
 
 impl Staging {
@@ -44,7 +44,7 @@ impl Staging {
             fsx::create_dir_all(&out)?;
             fsx::create_dir_all(&scratch)?;
         }
-        Ok(Self { store, key, room, folder, out, scratch, _lease: lease })
+        Ok(Self { store, key, room, folder, out, scratch, lease: Some(lease) })
     }
 
     /// Where output files go.
@@ -118,6 +118,9 @@ impl Drop for Staging {
     fn drop(&mut self) {
         if let Some(room) = self.room.take() {
             self.store.give_back(room);
+        }
+        if let Some(lease) = self.lease.take() {
+            self.store.leases.give_back(lease);
         }
     }
 }

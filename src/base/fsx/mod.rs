@@ -122,6 +122,20 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
+/// Moves a file to a name that nobody has; `false` if somebody has it, or the system cannot tell.
+pub fn rename_new(from: &Path, to: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE).is_ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        false
+    }
+}
+
 /// Moves a file over another one; creates the folder if it is not there.
 pub fn move_to(from: &Path, to: &Path) -> Result<()> {
     match rename(from, to) {
@@ -163,6 +177,18 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut source = open(from)?;
     let mut target = create(to)?;
     attempt("copy to", to, || io::copy(&mut source, &mut target).map(drop))
+}
+
+/// Makes a second name for a file's bytes, and the folder for it: for immutable ones only.
+pub fn hard_link(from: &Path, to: &Path) -> Result<()> {
+    let link = || match fs::hard_link(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(to.parent().unwrap_or(Path::new(".")))?;
+            fs::hard_link(from, to)
+        }
+        result => result,
+    };
+    attempt("link to", to, link)
 }
 
 /// Makes a second name for a file's bytes, or copies them where links cannot be made.

@@ -10,7 +10,7 @@
 //!
 //! What `env` declares comes before all of these but the inputs.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,6 @@ use crate::kinds::command::paths;
 use crate::kinds::command::program::Text;
 use crate::stage::{Inputs, StageError};
 
-/// Links, after which a thread removes those it made, and begins anew.
-const MANY: usize = 1000;
 /// Where programs are when the caller has no PATH.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -39,11 +37,8 @@ thread_local! {
 struct Private {
     /// Home, and for temporary files.
     home: TempDir,
-    /// Folders of links, one for each program that had inputs, all removed at once in the end: a file system that is kept from giving
-    /// out what was just removed (ext4) makes new ones faster.
+    /// For each slot that a program had, the folder of its input.
     links: TempDir,
-    /// How many of them, and of the links in them, there are.
-    count: Cell<usize>,
 }
 
 /// The folders of one execution.
@@ -69,18 +64,17 @@ impl Workplace {
             let path = paths::bare(path);
             fsx::symlink(&root.join(path), &place.work.join(path))?;
         }
-        let Private { links, count, .. } = &*place.private.clone();
         for (slot, artifacts) in &inputs.0 {
             let variable = slot.replace('-', "_");
-            let folder = links.path().join(format!("{}-{slot}", count.get()));
-            fsx::create_dir(&folder)?;
-            count.update(|count| count + 1);
+            let folder = place.private.links.path().join(slot);
+            if !fsx::is_dir(&folder) {
+                fsx::create_dir(&folder)?;
+            }
             if place.inputs.insert(variable.clone(), folder.clone()).is_some() {
                 return Err(hinted(CommandError::Clash { variable }));
             }
             for (name, path) in artifacts.iter().flat_map(|artifact| &artifact.files.0) {
-                fsx::symlink(&fsx::absolute(path)?, &folder.join(name))?;
-                count.update(|count| count + 1);
+                link(path, &folder.join(name))?;
             }
         }
         Ok(place)
@@ -131,11 +125,34 @@ impl Workplace {
 impl Drop for Workplace {
     /// Leaves the private folders to the next program, unless they are used up.
     fn drop(&mut self) {
+        let inputs = self.inputs.values().try_for_each(|folder| clear(folder));
         let is_clean = fsx::list(&self.home()).is_ok_and(|names| names.is_empty());
-        if !is_clean || self.private.count.get() > MANY {
+        if inputs.is_err() || !is_clean {
             PRIVATE.take();
         }
     }
+}
+
+/// Gives an object a second name; a symbolic one where it is on another file system, or another user's. The object is read-only, and a
+/// file system gives out no inode for a second name.
+fn link(object: &Path, name: &Path) -> Result<(), FileError> {
+    match fsx::hard_link(object, name) {
+        Ok(()) => Ok(()),
+        Err(_) => fsx::symlink(&fsx::absolute(object)?, name),
+    }
+}
+
+/// Removes the links in a folder, and the folders in it.
+fn clear(folder: &Path) -> Result<(), FileError> {
+    for name in fsx::list(folder)? {
+        let path = folder.join(name);
+        if fsx::link_metadata(&path)?.is_dir() {
+            fsx::remove_dir_all(&path)?
+        } else {
+            fsx::remove_file(&path)?
+        }
+    }
+    Ok(())
 }
 
 /// The private folders of this thread, empty.
@@ -146,7 +163,7 @@ fn private() -> Result<Rc<Private>, FileError> {
     let make = || {
         let folder = || tempfile::Builder::new().prefix("layerwise-").to_owned();
         let home = folder().tempdir()?;
-        Ok(Rc::new(Private { home, links: folder().tempdir()?, count: Cell::new(0) }))
+        Ok(Rc::new(Private { home, links: folder().tempdir()? }))
     };
     let private = make().map_err(|e| FileError::new("make a folder in", &std::env::temp_dir(), e))?;
     PRIVATE.set(Some(Rc::clone(&private)));

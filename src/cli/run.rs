@@ -20,7 +20,7 @@ use crate::store::Provenance;
 pub(super) struct Run {
     #[command(flatten)]
     target: Target,
-    /// How many stages run side by side [default: the number of cores]
+    /// How many stages run side by side; numeric ones share the cores [default: two more than cores]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
     /// How many cores they share [default: those of the machine]
@@ -79,7 +79,8 @@ impl Run {
     fn capacity(&self) -> Capacity {
         let cores = machine::cores();
         Capacity {
-            jobs: self.jobs.map_or(cores, NonZeroUsize::get),
+            // While some wait for the disk, others keep the cores busy.
+            jobs: self.jobs.map_or(cores + 2, NonZeroUsize::get),
             threads: self.threads.map_or(cores, NonZeroUsize::get),
             memory: self.memory.unwrap_or_else(machine::memory),
             gpus: self.gpus.unwrap_or_else(machine::gpus),

@@ -85,9 +85,11 @@ impl Occupancy {
         let free = self.capacity.threads.saturating_sub(self.used.cores);
         let (cores, threads) = match needs.cores {
             Some(cores) => (cores, cores),
+            // More of them than cores would only be in each other's way.
+            None if node.node.work.kind().numeric && free == 0 => return None,
             None if node.node.work.kind().numeric => {
                 let share = (free / sharing.max(1)).max(1);
-                (share.min(free), share)
+                (share, share)
             }
             None => (0, 1),
         };

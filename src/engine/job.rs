@@ -91,7 +91,7 @@ impl Job<'_> {
                 .map_err(with_hint)?
             {
                 Begin::Done(summary) => return Ok(summary),
-                Begin::Mine(staging) => return self.build(around, staging, sender),
+                Begin::Mine(staging) => return self.build(around, *staging, sender),
                 Begin::Busy if around.settings.cancelled.load(Ordering::Relaxed) => {
                     return Err(StageError::Cancelled);
                 }

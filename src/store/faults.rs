@@ -41,7 +41,7 @@ fn contents(parameter: u64) -> [(&'static str, Vec<u8>); 3] {
 fn commit(folder: &Path, parameter: u64) -> Result<(), StoreError> {
     let store = Store::open(folder)?;
     let staging = match store.begin(fields(parameter).key(), false, true)? {
-        Begin::Mine(staging) => staging,
+        Begin::Mine(staging) => *staging,
         Begin::Done(_) => return Ok(()),
         Begin::Busy => panic!("nobody else is here"),
     };

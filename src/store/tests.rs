@@ -17,7 +17,7 @@ pub(super) fn fields(parameter: u64) -> KeyFields {
 
 pub(super) fn stage(store: &Store, fields: &KeyFields) -> Staging {
     match store.begin(fields.key(), false, true).unwrap() {
-        Begin::Mine(staging) => staging,
+        Begin::Mine(staging) => *staging,
         other => panic!("expected a free key, got {other:?}"),
     }
 }

@@ -1,5 +1,4 @@
 //! Files that are written whole or not at all: a temporary name beside the right one, then a rename.
-#![expect(clippy::disallowed_methods, reason = "a part of the replacement that the lint names")]
 
 use std::fs;
 use std::path::Path;

@@ -281,6 +281,19 @@ pub fn sync_file(path: &Path) -> Result<()> {
     attempt("sync", path, || File::open(path)?.sync_all())
 }
 
+/// Waits until all of the file system that holds a folder is on the disk; `false` where the system cannot do that.
+pub fn sync_file_system(folder: &Path) -> Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        attempt("sync", folder, || Ok(rustix::fs::syncfs(File::open(folder)?)?)).map(|()| true)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        Ok(false)
+    }
+}
+
 /// Waits until a folder's entries are on the disk, so that a rename in it survives a power cut.
 pub fn sync_dir(path: &Path) -> Result<()> {
     attempt("sync", path, || File::open(path)?.sync_all())

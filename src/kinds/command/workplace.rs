@@ -147,9 +147,9 @@ fn clear(folder: &Path) -> Result<(), FileError> {
     for name in fsx::list(folder)? {
         let path = folder.join(name);
         if fsx::link_metadata(&path)?.is_dir() {
-            fsx::remove_dir_all(&path)?
+            fsx::remove_dir_all(&path)?;
         } else {
-            fsx::remove_file(&path)?
+            fsx::remove_file(&path)?;
         }
     }
     Ok(())

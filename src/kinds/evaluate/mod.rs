@@ -1,6 +1,6 @@
 //! `evaluate`: the error and the loss of a run's final model under each reset.
 //!
-//! Single results are kept ([`cells`]): a layer, a draw, an epoch, a metric or a split more costs only the probes that it adds.
+//! Single results are kept (`cells`): a layer, a draw, an epoch, a metric or a split more costs only the probes that it adds.
 
 mod cells;
 

@@ -1,6 +1,6 @@
 //! `train`: a network from its initialisation to its last epoch, with checkpoints.
 //!
-//! This file is what is asked for; [`chain`] says which states there are on the way and which of them stay in the store, [`walk`]
+//! This file is what is asked for; `chain` says which states there are on the way and which of them stay in the store, `walk`
 //! goes from the ones that are there to those that are asked for.
 
 mod chain;

@@ -43,7 +43,9 @@ pub(super) struct Spare {
 impl Spare {
     /// Takes the lease on a key, like [`Lease::take`].
     pub(super) fn take(&self, path: &Path) -> Result<Option<Lease>, FileError> {
-        if let Some(mut lease) = self.leases.lock().expect("no holder panics").pop() {
+        // In a statement of its own: the list must not be locked any more when a lease is put back.
+        let spare = self.leases.lock().expect("no holder panics").pop();
+        if let Some(mut lease) = spare {
             if fsx::rename_new(&lease.path, path) {
                 path.clone_into(&mut lease.path);
                 return Ok(Some(lease));
@@ -124,5 +126,26 @@ impl Presence {
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
         let _ = self.0.share();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spare_lease_gives_way_to_the_lease_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, theirs] = [Spare::default(), Spare::default()];
+        let path = |name: &str| folder.path().join(name);
+        ours.give_back(ours.take(&path("a")).unwrap().unwrap());
+        let held = theirs.take(&path("b")).unwrap().unwrap();
+        assert!(ours.take(&path("b")).unwrap().is_none(), "another holds it");
+        theirs.give_back(held);
+        let lease = ours.take(&path("b")).unwrap().unwrap();
+        assert!(theirs.take(&path("b")).unwrap().is_none(), "now we hold it");
+        assert!(theirs.take(&path("c")).unwrap().is_some());
+        ours.give_back(lease);
+        ours.clear();
     }
 }

@@ -41,7 +41,7 @@ fn mistakes_in_parameters() {
         json!({"run": "true"}),
         outputs(json!([])),
         outputs(json!("")),
-        outputs(json!("/tmp/a")),
+        outputs(json!("/elsewhere/a")),
         outputs(json!("a/../b")),
         outputs(json!("./a")),
         outputs(json!("a//b")),

@@ -42,11 +42,21 @@ pub struct TooMuch {
     pub hint: &'static str,
 }
 
+/// Why a stage cannot start now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Enough stages run.
+    Place,
+    /// Cores, memory or GPUs are in use.
+    Resources,
+}
+
 /// Counts what is in use.
 #[derive(Debug)]
 pub(super) struct Occupancy {
     capacity: Capacity,
-    running: usize,
+    /// Stages that run, or are the next to.
+    given: usize,
     used: Use,
 }
 
@@ -70,23 +80,26 @@ impl Capacity {
 
 impl Occupancy {
     pub(super) fn new(capacity: Capacity) -> Self {
-        Self { capacity, running: 0, used: Use::default() }
+        Self { capacity, given: 0, used: Use::default() }
     }
 
-    /// How many more stages may start.
+    /// How many more stages may start at once.
     pub(super) fn free_places(&self) -> usize {
-        self.capacity.jobs.saturating_sub(self.running)
+        self.capacity.jobs.saturating_sub(self.given)
     }
 
-    /// What a node would occupy if it started now, or `None` if there is no room for it. Numeric nodes that do not say how many
-    /// cores they take share the free ones with `sharing - 1` others.
-    pub(super) fn offer(&self, node: &KeyedNode, sharing: usize) -> Option<Use> {
+    /// What a node would occupy if it were given to the workers now. Numeric nodes that do not say how many cores they take share
+    /// the free ones with `sharing - 1` others.
+    ///
+    /// What occupies nothing is given before its time: a worker that ends one such stage begins the next at once, and many are over
+    /// sooner than a message is there.
+    pub(super) fn offer(&self, node: &KeyedNode, sharing: usize) -> Result<Use, Lack> {
         let needs = &node.node.handling.resources;
         let free = self.capacity.threads.saturating_sub(self.used.cores);
         let (cores, threads) = match needs.cores {
             Some(cores) => (cores, cores),
             // More of them than cores would only be in each other's way.
-            None if node.node.work.kind().numeric && free == 0 => return None,
+            None if node.node.work.kind().numeric && free == 0 => return Err(Lack::Resources),
             None if node.node.work.kind().numeric => {
                 let share = (free / sharing.max(1)).max(1);
                 (share, share)
@@ -94,22 +107,25 @@ impl Occupancy {
             None => (0, 1),
         };
         let offer = Use { cores, memory: needs.memory, gpus: needs.gpu, threads };
-        let fits = self.free_places() > 0
-            && cores <= free
+        let fits = cores <= free
             && self.used.memory + offer.memory <= self.capacity.memory
             && self.used.gpus + offer.gpus <= self.capacity.gpus;
-        fits.then_some(offer)
+        let ahead = if offer == (Use { threads, ..Use::default() }) { self.capacity.jobs } else { 0 };
+        if self.given >= self.capacity.jobs + ahead {
+            return Err(Lack::Place);
+        }
+        if fits { Ok(offer) } else { Err(Lack::Resources) }
     }
 
     pub(super) fn take(&mut self, offer: Use) {
-        self.running += 1;
+        self.given += 1;
         self.used.cores += offer.cores;
         self.used.memory += offer.memory;
         self.used.gpus += offer.gpus;
     }
 
     pub(super) fn give_back(&mut self, offer: Use) {
-        self.running -= 1;
+        self.given -= 1;
         self.used.cores -= offer.cores;
         self.used.memory -= offer.memory;
         self.used.gpus -= offer.gpus;

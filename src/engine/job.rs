@@ -18,6 +18,9 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// What a job tells the scheduler, about the node at a place.
 pub(super) enum Message {
+    Started(usize),
+    /// The run stops, so the job was not begun.
+    Refused(usize),
     Reported(usize, Report),
     /// Another process holds the lease.
     Waiting(usize),
@@ -44,11 +47,26 @@ pub(super) struct Job<'a> {
 pub(super) struct Surroundings<'a> {
     pub(super) store: &'a Store,
     pub(super) settings: &'a Settings<'a>,
+    /// Set at the first failure, unless the user wants to keep going.
+    pub(super) is_failed: &'a AtomicBool,
+}
+
+impl Surroundings<'_> {
+    /// Whether nothing new is to start.
+    pub(super) fn stops(&self) -> bool {
+        self.is_failed.load(Ordering::Relaxed) || self.settings.cancelled.load(Ordering::Relaxed)
+    }
 }
 
 impl Job<'_> {
-    /// Runs the job and sends exactly one `Done`.
+    /// Runs the job; sends `Started` first and `Done` last, or nothing but `Refused`. The scheduler outlives every job, so that a
+    /// message arrives.
     pub(super) fn run(&self, around: Surroundings<'_>, sender: &Sender<Message>) {
+        if around.stops() {
+            let _ = sender.send(Message::Refused(self.place));
+            return;
+        }
+        let _ = sender.send(Message::Started(self.place));
         let result = catch_unwind(AssertUnwindSafe(|| self.attempts(around, sender)));
         let result = result.unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().cloned();
@@ -56,7 +74,9 @@ impl Job<'_> {
             let text = format!("the stage panicked: {}", text.unwrap_or_default());
             Err(StageError::with_hint(text, "report this as a bug of layerwise"))
         });
-        // The scheduler outlives every job, so the message arrives.
+        if matches!(result, Err(StageError::Failed { .. })) && !around.settings.keep_going {
+            around.is_failed.store(true, Ordering::Relaxed);
+        }
         let _ = sender.send(Message::Done(self.place, result));
     }
 

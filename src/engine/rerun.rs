@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 
 use crate::base::digest::Digest;
@@ -82,7 +83,7 @@ pub fn rerun(
         is_forced: true,
     };
     let scratch = store.scratch()?;
-    let result = execute(&job, Surroundings { store: &scratch.store, settings }, observer);
+    let result = execute(&job, Surroundings { store: &scratch.store, settings, is_failed: &AtomicBool::new(false) }, observer);
     match result {
         Ok(again) => Ok(differing(&kept, &again)),
         Err(error) => Err(RerunError::Failed { stage: node.node.to_string(), error }),
@@ -98,11 +99,13 @@ fn execute(
     let (sender, receiver) = channel();
     let node = job.node;
     observer.event(&Event::Planned { wanted: 1, misses: 1 });
-    observer.event(&Event::Started { node, threads: job.threads });
+    let threads = job.threads;
     std::thread::scope(|scope| {
         scope.spawn(move || job.run(around, &sender));
         loop {
             match receiver.recv().expect("a job sends one 'Done'") {
+                Message::Started(_) => observer.event(&Event::Started { node, threads }),
+                Message::Refused(_) => return Err(StageError::Cancelled),
                 Message::Reported(_, report) => observer.event(&Event::Reported { node, report: &report }),
                 Message::Waiting(_) => observer.event(&Event::Waiting { node }),
                 Message::Retried(_, error) => observer.event(&Event::Retried { node, error: &error }),

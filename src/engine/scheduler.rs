@@ -1,12 +1,12 @@
 //! Runs what a plan says, independent nodes side by side.
 //!
-//! One thread owns the states; jobs run on `Workers` and send exactly one `Done` each. Every change of state goes through
+//! One thread owns the states; jobs run on `Workers` and send exactly one `Done` (or `Refused`) each. Every change of state goes through
 //! `Schedule::advance`:
 //!
 //! ```text
 //! Waiting(left) ──the last input ended well──→ decide ──→ Ended(Cached)
-//!      │                                         └──→ Queued ──there is room──→ Running ──→ Ended(Built)
-//!      │                                                                             └──→ Ended(Failed | Interrupted)
+//!      │                                         └──→ Queued ──there is room──→ Given ──→ Ended(Built)
+//!      │                                           ↑──────the run stops───────┴──→ Ended(Failed | Interrupted)
 //!      └──an input ended badly, or the run stops──→ Ended(Skipped | Interrupted)
 //! ```
 //!
@@ -16,11 +16,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 
 use crate::base::digest::Digest;
-use crate::engine::capacity::{Capacity, Occupancy, TooMuch, Use};
+use crate::engine::capacity::{Capacity, Lack, Occupancy, TooMuch, Use};
 use crate::engine::event::{Event, Observer};
 use crate::engine::flusher;
 use crate::engine::inputs;
@@ -50,7 +50,8 @@ enum State {
     Unwanted,
     Waiting { left: usize },
     Queued,
-    Running(Use),
+    /// It runs, or will as soon as a worker is free.
+    Given(Use),
     Ended(Outcome),
 }
 
@@ -69,13 +70,14 @@ pub fn run(
     let _ = store.note_run(&keyed.pipeline, &keys);
     observer.event(&Event::Planned { wanted: plan.wanted(), misses: plan.misses() });
     let (sender, receiver) = channel();
-    let around = Surroundings { store, settings };
+    let is_failed = AtomicBool::new(false);
+    let around = Surroundings { store, settings, is_failed: &is_failed };
     let mut schedule = Schedule::new(keyed, plan, around, observer);
     schedule.start();
     std::thread::scope(|scope| {
         let (end, is_ended) = channel();
         let flusher = scope.spawn(move || flusher::run(store, &is_ended));
-        let mut workers = Workers::new(scope, around, sender);
+        let mut workers = Workers::new(scope, around, settings.capacity.jobs, sender);
         loop {
             schedule.dispatch(&mut workers);
             if workers.are_idle() {
@@ -163,14 +165,18 @@ impl<'a, 'o> Schedule<'a, 'o> {
     fn advance(&mut self, place: usize, to: State) {
         let node = &self.keyed.nodes[place];
         match (&self.states[place], &to) {
-            (State::Waiting { .. }, State::Queued) => drop(self.queued.insert(place)),
-            (State::Queued, State::Running(offer)) => {
+            (State::Queued, State::Given(offer)) => {
                 self.queued.remove(&place);
                 self.occupancy.take(*offer);
-                self.observer.event(&Event::Started { node, threads: offer.threads });
+            }
+            (from, State::Queued) => {
+                if let State::Given(offer) = from {
+                    self.occupancy.give_back(*offer);
+                }
+                self.queued.insert(place);
             }
             (from, State::Ended(outcome)) => {
-                if let State::Running(offer) = from {
+                if let State::Given(offer) = from {
                     self.occupancy.give_back(*offer);
                 }
                 self.queued.remove(&place);
@@ -246,23 +252,19 @@ impl<'a, 'o> Schedule<'a, 'o> {
     }
 
     fn dispatch(&mut self, workers: &mut Workers<'_, 'a>) {
-        let is_failed = self.failed.is_some() && !self.around.settings.keep_going;
-        if is_failed || self.around.settings.cancelled.load(Ordering::Relaxed) {
-            return;
-        }
-        // No more can start than there are places, so a long queue is not walked for those that do not fit.
         let mut skipped = 0;
-        while self.occupancy.free_places() > 0 {
-            let Some(&place) = self.queued.iter().nth(skipped) else { break };
+        while !self.around.stops()
+            && let Some(&place) = self.queued.iter().nth(skipped)
+        {
             let node = &self.keyed.nodes[place];
             match self.occupancy.offer(node, self.sharing()) {
-                None if skipped < LOOK_AHEAD => skipped += 1,
-                None => break,
-                Some(offer) => {
+                Ok(offer) => {
                     let job = self.job(place, offer.threads);
-                    self.advance(place, State::Running(offer));
+                    self.advance(place, State::Given(offer));
                     workers.give(job);
                 }
+                Err(Lack::Resources) if skipped < LOOK_AHEAD => skipped += 1,
+                Err(_) => break,
             }
         }
     }
@@ -305,6 +307,14 @@ impl<'a, 'o> Schedule<'a, 'o> {
     fn take(&mut self, message: Message, workers: &mut Workers<'_, 'a>) {
         let node = |place: usize| -> &'a KeyedNode { &self.keyed.nodes[place] };
         match message {
+            Message::Started(place) => {
+                let State::Given(offer) = &self.states[place] else { unreachable!("it was given") };
+                self.observer.event(&Event::Started { node: node(place), threads: offer.threads });
+            }
+            Message::Refused(place) => {
+                workers.take_back();
+                self.advance(place, State::Queued);
+            }
             Message::Reported(place, report) => {
                 self.observer.event(&Event::Reported { node: node(place), report: &report });
             }

@@ -83,7 +83,11 @@ pub fn rerun(
         is_forced: true,
     };
     let scratch = store.scratch()?;
-    let result = execute(&job, Surroundings { store: &scratch.store, settings, is_failed: &AtomicBool::new(false) }, observer);
+    let result = execute(
+        &job,
+        Surroundings { store: &scratch.store, settings, is_failed: &AtomicBool::new(false) },
+        observer,
+    );
     match result {
         Ok(again) => Ok(differing(&kept, &again)),
         Err(error) => Err(RerunError::Failed { stage: node.node.to_string(), error }),

@@ -48,7 +48,9 @@ pub struct Settings<'a> {
 
 enum State {
     Unwanted,
-    Waiting { left: usize },
+    Waiting {
+        left: usize,
+    },
     Queued,
     /// It runs, or will as soon as a worker is free.
     Given(Use),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::pipeline::error::SpecError;
-use crate::pipeline::spans::Spanned;
+use crate::pipeline::spans::{self, Spanned};
 
 /// A parsed file: the values, and where each stands.
 #[derive(Debug)]
@@ -21,12 +21,7 @@ pub struct Document {
 impl Document {
     /// Parses a text.
     pub fn parse(name: &str, text: &str) -> Result<Self, SpecError> {
-        // Reads places first, because that refuses what JSON cannot say.
-        let spans = Spanned::parse(text)?;
-        let value = serde_yaml::from_str(text).map_err(|e| {
-            let at = e.location().map_or(0, |place| place.index()).min(text.len());
-            SpecError::at(at..at, format!("this is not YAML: {e}"), "here")
-        })?;
+        let (spans, value) = spans::read(text)?;
         Ok(Self { name: name.to_owned(), text: text.to_owned(), value, spans })
     }
 }

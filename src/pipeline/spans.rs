@@ -1,13 +1,16 @@
-//! Where each value of a YAML text stands.
+//! The values of a YAML text, and where each stands.
 //!
-//! `serde_yaml` keeps no places, silently lets the last of two equal keys win, and does not merge `<<`. This second reader,
-//! over parser events, gives the places and refuses what would be misread: duplicate keys, anchors, aliases, merge keys, tags, and
-//! what JSON cannot say (keys that are no text, numbers that are not finite).
+//! `serde_yaml` keeps no places, silently lets the last of two equal keys win, and does not merge `<<`. This reader, over parser
+//! events, gives the places and refuses what would be misread: duplicate keys, anchors, aliases, merge keys, tags, and what JSON
+//! cannot say (keys that are no text, numbers that are not finite). What a scalar means is for `serde_yaml` to say; a test has it
+//! read whole texts and finds the same values.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Value};
 
 use crate::pipeline::error::SpecError;
 
@@ -46,15 +49,14 @@ pub struct Entry {
     pub value: Spanned,
 }
 
-impl Spanned {
-    /// Reads the places of all values.
-    pub fn parse(text: &str) -> Result<Self, SpecError> {
-        let bytes =
-            if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
-        let mut reader = Reader { events: Parser::new_from_str(text), bytes, text };
-        reader.document()
-    }
+/// Reads a text: places and values.
+pub fn read(text: &str) -> Result<(Spanned, Value), SpecError> {
+    let bytes = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).collect() };
+    let mut reader = Reader { events: Parser::new_from_str(text), bytes, text };
+    reader.document()
+}
 
+impl Spanned {
     /// The place to point at for a path such as `stages.fit.train.at[1]`: the value if it is a scalar, else its key; for a
     /// path that leads nowhere, the last step that exists.
     pub fn locate(&self, path: &str) -> Range<usize> {
@@ -110,7 +112,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn document(&mut self) -> Result<Spanned, SpecError> {
+    fn document(&mut self) -> Result<(Spanned, Value), SpecError> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -125,7 +127,7 @@ impl<'a> Reader<'a> {
                     .hint("put each pipeline into a file of its own"));
                 }
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
-                other => root = Some(self.value(&other, span, 0)?),
+                other => root = Some(self.value(other, span, 0)?),
             }
         }
         root.ok_or_else(|| {
@@ -158,41 +160,53 @@ impl<'a> Reader<'a> {
         start..start + self.text[start..end.max(start)].trim_end().len()
     }
 
-    fn value(&mut self, event: &Event<'a>, span: Range<usize>, depth: usize) -> Result<Spanned, SpecError> {
+    fn value(
+        &mut self,
+        event: Event<'a>,
+        span: Range<usize>,
+        depth: usize,
+    ) -> Result<(Spanned, Value), SpecError> {
         if depth > MAX_DEPTH {
             return Err(SpecError::at(span, format!("values are nested more than {MAX_DEPTH} deep"), "here"));
         }
-        refuse_misread(event, &span)?;
-        let (end, shape) = match event {
+        refuse_misread(&event, &span)?;
+        let (end, shape, value) = match event {
             Event::SequenceStart(..) => self.sequence(depth)?,
             Event::MappingStart(..) => self.mapping(depth)?,
-            _ => (span.end, Shape::Scalar),
+            Event::Scalar(text, style, ..) => (span.end, Shape::Scalar, scalar(text, style, &span)?),
+            _ => (span.end, Shape::Scalar, Value::Null),
         };
         let end = span.start + self.text[span.start..end.max(span.end)].trim_end().len();
-        Ok(Spanned { span: span.start..end, shape })
+        Ok((Spanned { span: span.start..end, shape }, value))
     }
 
-    fn sequence(&mut self, depth: usize) -> Result<(usize, Shape), SpecError> {
-        let mut items = Vec::new();
+    fn sequence(&mut self, depth: usize) -> Result<(usize, Shape, Value), SpecError> {
+        let (mut items, mut values) = (Vec::new(), Vec::new());
         loop {
             match self.next()? {
                 (Event::SequenceEnd | Event::StreamEnd, span) => {
-                    return Ok((span.end, Shape::Sequence(items)));
+                    return Ok((span.end, Shape::Sequence(items), values.into()));
                 }
-                (event, span) => items.push(self.value(&event, span, depth + 1)?),
+                (event, span) => {
+                    let (item, value) = self.value(event, span, depth + 1)?;
+                    items.push(item);
+                    values.push(value);
+                }
             }
         }
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<(usize, Shape), SpecError> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn mapping(&mut self, depth: usize) -> Result<(usize, Shape, Value), SpecError> {
+        let (mut entries, mut values) = (Vec::<Entry>::new(), Map::new());
         // Short mappings, which nearly all are, are searched faster than they are indexed.
         let mut index: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let (event, key_span) = self.next()?;
             refuse_misread(&event, &key_span)?;
             let key = match event {
-                Event::MappingEnd | Event::StreamEnd => return Ok((key_span.end, Shape::Mapping(entries))),
+                Event::MappingEnd | Event::StreamEnd => {
+                    return Ok((key_span.end, Shape::Mapping(entries), values.into()));
+                }
                 Event::Scalar(text, ScalarStyle::Plain, ..) if !is_text(&text) => {
                     return Err(SpecError::at(key_span, format!("the key '{text}' is not text"), "here")
                         .hint("put it in quotes"));
@@ -221,10 +235,35 @@ impl<'a> Reader<'a> {
                     .hint("write the values out, or share them through 'params:'"));
             }
             let (event, span) = self.next()?;
-            let value = self.value(&event, span, depth + 1)?;
-            entries.push(Entry { key: key.into_owned(), key_span, value });
+            let (place, value) = self.value(event, span, depth + 1)?;
+            values.insert(key.clone().into_owned(), value);
+            entries.push(Entry { key: key.into_owned(), key_span, value: place });
         }
     }
+}
+
+/// What a scalar means: without quotes it may be a number, a truth value or nothing.
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, span: &Range<usize>) -> Result<Value, SpecError> {
+    if style != ScalarStyle::Plain || is_surely_text(&text) {
+        return Ok(text.into());
+    }
+    let is_plain_number = text.len() < 19 && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<i64>() {
+        Ok(number) if is_plain_number && (text == "0" || !text.starts_with('0')) => Ok(number.into()),
+        _ => serde_yaml::from_str(&text).map_err(|_| {
+            SpecError::at(span.clone(), "the number has more than 64 bits", "here")
+                .hint("put it in quotes if it is a text")
+        }),
+    }
+}
+
+/// Whether a plain scalar begins like no number, and is none of the words that mean something else.
+fn is_surely_text(text: &str) -> bool {
+    const WORDS: [&str; 4] = ["~", "null", "true", "false"];
+    let may_be_number = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'))
+        && !text.starts_with("--")
+        && !text.starts_with("..");
+    !may_be_number && !text.is_empty() && !WORDS.iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
 fn refuse_misread(event: &Event<'_>, span: &Range<usize>) -> Result<(), SpecError> {
@@ -271,12 +310,15 @@ fn is_text(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::base::fsx;
 
     #[test]
     fn places_are_those_of_the_text_even_after_wide_characters() {
         let text = "τ: { a: [1, 22], b: x }\nstages:\n  fit:\n    lr: 0.1\n";
-        let spans = Spanned::parse(text).unwrap();
+        let (spans, _) = read(text).unwrap();
         let at = |path: &str| &text[spans.locate(path)];
         assert_eq!(at("τ.a[1]"), "22");
         assert_eq!(at("τ.b"), "x");
@@ -296,11 +338,34 @@ mod tests {
             ("a: 1\n---\nb: 2", "more than one"),
             ("a: [1, 2", "not YAML"),
             ("", "empty"),
+            ("a: 18446744073709551616", "64 bits"),
             ("{ [1]: 2 }", "plain word"),
         ] {
-            let error = Spanned::parse(text).unwrap_err();
+            let error = read(text).unwrap_err();
             assert!(error.message.contains(what), "{text:?}: {}", error.message);
         }
-        assert!(Spanned::parse(&"[".repeat(5000)).is_err());
+        assert!(read(&"[".repeat(5000)).is_err());
+    }
+
+    #[test]
+    fn values_are_those_that_serde_yaml_reads() {
+        let scalars = "0 1 -1 +1 01 007 0x1F 0o17 0b11 1_000 9223372036854775807 9223372036854775808 18446744073709551615 \
+                       -9223372036854775808 1. .5 1.5 1e3 1e-1 -1e+3 +.5 1E5 . ... --- + -- 1.2.3 1:30 2026-11-25 true \
+                       True TRUE tRUE false no yes on y null Null NULL nUll ~ '' '1' \"x\" a-b /x/y 1a .a -a =1 3x3";
+        let words: Vec<_> = scalars.split_whitespace().collect();
+        let mut texts =
+            vec![words.iter().enumerate().map(|(i, word)| format!("k{i}: {word}\n")).collect::<String>()];
+        texts.push(format!("a: [{}]\nb:\nc: {{}}\nd: []", words.join(", ")));
+        texts.push("a: |\n  x\n   y\n\nb: >-\n  one\n  two\n\n  three\nc: \"\\u00e9\\n \\\n  z\"\nd: plain\n  goes on\n'e f': 'it''s'".into());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["pipelines", "datasets"] {
+            let names = fsx::files_below(&root.join(folder)).unwrap();
+            let names = names.iter().filter(|name| name.ends_with(".yaml"));
+            texts.extend(names.map(|name| fsx::read_to_string(&root.join(folder).join(name)).unwrap()));
+        }
+        assert!(texts.len() > 5);
+        for text in texts {
+            assert_eq!(read(&text).unwrap().1, serde_yaml::from_str::<Value>(&text).unwrap(), "{text}");
+        }
     }
 }

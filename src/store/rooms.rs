@@ -56,9 +56,7 @@ impl Room {
     fn clear(&self) -> Result<(), FileError> {
         for name in ["out", "scratch"] {
             let folder = self.folder.join(name);
-            if !fsx::is_dir(&folder) {
-                fsx::create_dir_all(&folder)?;
-            } else if !fsx::list(&folder)?.is_empty() {
+            if !fsx::is_empty_dir(&folder).unwrap_or(false) {
                 fsx::remove_dir_all(&folder)?;
                 fsx::create_dir_all(&folder)?;
             }

@@ -98,7 +98,8 @@ impl Staging {
     /// Moves one file among the objects.
     fn admit(&self, name: String) -> Result<Output, StoreError> {
         let path = self.out.join(&name);
-        if !fsx::is_plain_file(&path) {
+        let metadata = fsx::link_metadata(&path)?;
+        if !metadata.is_file() {
             return Err(StoreError::NotAFile { path });
         }
         let (digest, size) = Digest::of_file(&path)?;
@@ -107,7 +108,7 @@ impl Staging {
         if fsx::size(&object) == Some(size) && Digest::of_file(&object)?.0 == digest {
             fsx::remove_file(&path)?;
         } else {
-            fsx::set_readonly(&path)?;
+            fsx::set_readonly(&path, &metadata)?;
             fsx::move_to(&path, &object)?;
         }
         Ok(Output { name, digest, size })

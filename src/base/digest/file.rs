@@ -17,6 +17,8 @@ use crate::base::fsx::{self, FileError};
 const LEAF: u64 = 1 << 18;
 /// Up to this size a file is read at once: smaller ones are many.
 const SMALL: u64 = 1 << 16;
+/// With less free space, `read_to_end` reads into a buffer of its own first.
+const ROOM: usize = 32;
 
 /// The hash of a file, and its size in bytes.
 pub(super) fn hash(path: &Path) -> Result<(blake3::Hash, u64), FileError> {
@@ -24,8 +26,9 @@ pub(super) fn hash(path: &Path) -> Result<(blake3::Hash, u64), FileError> {
     let mut hash = || {
         let size = file.metadata()?.len();
         if size <= SMALL {
-            let mut bytes = Vec::with_capacity(size as usize + 1);
-            file.read_to_end(&mut bytes)?;
+            let mut bytes = Vec::with_capacity(size as usize + ROOM);
+            // Through `take`, or the size would be asked for again.
+            file.by_ref().take(u64::MAX).read_to_end(&mut bytes)?;
             return Ok((blake3::hash(&bytes), bytes.len() as u64));
         }
         if size <= LEAF {

@@ -220,6 +220,32 @@ pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<
     }
 }
 
+/// Whether nothing is in a folder.
+pub fn is_empty_dir(path: &Path) -> Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Mode, OFlags, RawDir};
+        // Asked for every command, often: the standard library would also inspect the folder, and take 32 KiB for what it reads.
+        let look = || {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let folder = rustix::fs::open(path, flags, Mode::empty())?;
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 512];
+            let mut entries = RawDir::new(folder, &mut buffer);
+            while let Some(entry) = entries.next() {
+                if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        look().map_err(|error: rustix::io::Errno| FileError::new("list", path, error.into()))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        list(path).map(|names| names.is_empty())
+    }
+}
+
 /// Names of a folder's entries, sorted.
 pub fn list(path: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(path).map_err(|e| FileError::new("list", path, e))?;
@@ -261,19 +287,11 @@ pub fn is_dir(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Whether there is a file of this name, not a link to one.
-pub fn is_plain_file(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
-}
-
-/// Marks a file read-only.
-pub fn set_readonly(path: &Path) -> Result<()> {
-    let set = || {
-        let mut permissions = fs::metadata(path)?.permissions();
-        permissions.set_readonly(true);
-        fs::set_permissions(path, permissions)
-    };
-    attempt("make read-only", path, set)
+/// Marks a file read-only, of which this is known.
+pub fn set_readonly(path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    let mut permissions = metadata.permissions();
+    permissions.set_readonly(true);
+    attempt("make read-only", path, || fs::set_permissions(path, permissions))
 }
 
 /// Waits until a file's bytes are on the disk.

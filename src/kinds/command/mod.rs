@@ -116,7 +116,6 @@ impl Stage for Command {
                 access.read.extend(place.readable().cloned());
                 access.read.extend(files.iter().chain(before.real()).cloned());
                 access.read.extend(self.read.iter().map(PathBuf::from));
-                access.read.extend(objects.iter().filter_map(|path| Some(path.parent()?.to_owned())));
                 Some(access)
             }
         };

@@ -34,6 +34,9 @@ pub(super) fn take(outputs: &BTreeSet<String>, work: &Path, out: &Path) -> Resul
 
 /// Says what else is in the working folder.
 pub(super) fn left(work: &Path) -> Option<String> {
+    if fsx::is_empty_dir(work).unwrap_or(false) {
+        return None;
+    }
     let names = regular(work);
     let more = if names.len() > SHOWN { ", …" } else { "" };
     let shown = names[..names.len().min(SHOWN)].join(", ");

@@ -48,6 +48,10 @@ pub(super) struct Workplace {
     private: Rc<Private>,
     /// Variable → folder of links to the files of an input.
     inputs: BTreeMap<String, PathBuf>,
+    /// Those links.
+    links: Vec<PathBuf>,
+    /// Folders of objects that the links only point to.
+    pointed: BTreeSet<PathBuf>,
 }
 
 impl Workplace {
@@ -59,7 +63,8 @@ impl Workplace {
         scratch: &Path,
     ) -> Result<Self, StageError> {
         let (work, private) = (fsx::absolute(scratch)?, private()?);
-        let mut place = Self { work, private, inputs: BTreeMap::new() };
+        let mut place =
+            Self { work, private, inputs: BTreeMap::new(), links: Vec::new(), pointed: BTreeSet::new() };
         for path in files {
             let path = paths::bare(path);
             fsx::symlink(&root.join(path), &place.work.join(path))?;
@@ -74,7 +79,7 @@ impl Workplace {
                 return Err(hinted(CommandError::Clash { variable }));
             }
             for (name, path) in artifacts.iter().flat_map(|artifact| &artifact.files.0) {
-                link(path, &folder.join(name))?;
+                place.link(path, folder.join(name))?;
             }
         }
         Ok(place)
@@ -112,9 +117,21 @@ impl Workplace {
         [self.work.clone(), self.home()]
     }
 
-    /// The folders of links, which the program may only read.
+    /// The folders of links, and those that the links lead to; the program may only read them.
     pub(super) fn readable(&self) -> impl Iterator<Item = &PathBuf> {
-        self.inputs.values()
+        self.inputs.values().chain(&self.pointed)
+    }
+
+    /// Gives an object a second name; a symbolic one where it is on another file system, or another user's. The object is read-only,
+    /// and a file system gives out no inode for a second name.
+    fn link(&mut self, object: &Path, name: PathBuf) -> Result<(), FileError> {
+        if fsx::hard_link(object, &name).is_err() {
+            let object = fsx::absolute(object)?;
+            fsx::symlink(&object, &name)?;
+            self.pointed.extend(object.parent().map(Path::to_owned));
+        }
+        self.links.push(name);
+        Ok(())
     }
 
     fn home(&self) -> PathBuf {
@@ -125,25 +142,19 @@ impl Workplace {
 impl Drop for Workplace {
     /// Leaves the private folders to the next program, unless they are used up.
     fn drop(&mut self) {
-        let inputs = self.inputs.values().try_for_each(|folder| clear(folder));
-        let is_clean = fsx::list(&self.home()).is_ok_and(|names| names.is_empty());
-        if inputs.is_err() || !is_clean {
+        let removed = self.links.iter().try_for_each(|link| fsx::remove_file(link));
+        let inputs = removed.and_then(|()| self.inputs.values().try_for_each(|folder| clear(folder)));
+        if inputs.is_err() || !fsx::is_empty_dir(&self.home()).unwrap_or(false) {
             PRIVATE.take();
         }
     }
 }
 
-/// Gives an object a second name; a symbolic one where it is on another file system, or another user's. The object is read-only, and a
-/// file system gives out no inode for a second name.
-fn link(object: &Path, name: &Path) -> Result<(), FileError> {
-    match fsx::hard_link(object, name) {
-        Ok(()) => Ok(()),
-        Err(_) => fsx::symlink(&fsx::absolute(object)?, name),
-    }
-}
-
-/// Removes the links in a folder, and the folders in it.
+/// Removes what is in a folder.
 fn clear(folder: &Path) -> Result<(), FileError> {
+    if fsx::is_empty_dir(folder)? {
+        return Ok(());
+    }
     for name in fsx::list(folder)? {
         let path = folder.join(name);
         if fsx::link_metadata(&path)?.is_dir() {

@@ -133,8 +133,7 @@ class Tool(NamedTuple):
                 path.write_text(text)
 
     def start(self, folder, graph):
-        """Makes the folder anew."""
-        shutil.rmtree(folder, ignore_errors=True)
+        """Makes a folder that was not there: ext4 gives out no inode of a removed file for seconds, and searches past it."""
         for name in ["datasets", *(f"out/{layer}" for layer in range(LAYERS))]:
             (folder / name).mkdir(parents=True)
         self.write(folder, graph)
@@ -192,8 +191,9 @@ def measure(tools, phases, size, rounds, place):
     for index in range(rounds):
         for tool in tools[::-1] if index % 2 else tools:  # none is always the first
             print(f"round {index + 1} of {rounds}: {', '.join(phases)}, {size} stages, {tool.name}", file=sys.stderr)
-            folder, graph, edited = place / f"{tool.name}-{size}", Graph(size), Graph(size, index + 2)
-            if index == 0 or "first" in phases:
+            turn = index if "first" in phases else 0
+            folder, graph, edited = place / f"{tool.name}-{size}-{turn}", Graph(size), Graph(size, index + 2)
+            if index == turn:
                 tool.start(folder, graph)
                 times["first"][tool.name].append(tool.run(folder, graph, len(graph.stages)))
             if "noop" in phases and tool is not SH:
@@ -229,7 +229,7 @@ def matrix(tools, size, rounds, place):
     """What `table` needs for the no-op of a matrix."""
     tools = [tool._replace(files=Graph.layerwise_matrix) if tool.name == "layerwise" else tool for tool in tools]
     times = measure(tools, ["noop"], size, rounds, place)["noop"]
-    return times, {"peak MiB": {tool.name: peak(tool.command, place / f"{tool.name}-{size}") for tool in tools}}
+    return times, {"peak MiB": {tool.name: peak(tool.command, place / f"{tool.name}-{size}-0") for tool in tools}}
 
 
 def hashes(ours, rounds, place):

@@ -353,14 +353,15 @@ mod tests {
                        -9223372036854775808 1. .5 1.5 1e3 1e-1 -1e+3 +.5 1E5 . ... --- + -- 1.2.3 1:30 2026-11-25 true \
                        True TRUE tRUE false no yes on y null Null NULL nUll ~ '' '1' \"x\" a-b /x/y 1a .a -a =1 3x3";
         let words: Vec<_> = scalars.split_whitespace().collect();
-        let mut texts =
-            vec![words.iter().enumerate().map(|(i, word)| format!("k{i}: {word}\n")).collect::<String>()];
+        let mut texts = vec![words.iter().map(|word| format!("- {word}")).collect::<Vec<_>>().join("\n")];
         texts.push(format!("a: [{}]\nb:\nc: {{}}\nd: []", words.join(", ")));
         texts.push("a: |\n  x\n   y\n\nb: >-\n  one\n  two\n\n  three\nc: \"\\u00e9\\n \\\n  z\"\nd: plain\n  goes on\n'e f': 'it''s'".into());
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for folder in ["pipelines", "datasets"] {
             let names = fsx::files_below(&root.join(folder)).unwrap();
-            let names = names.iter().filter(|name| name.ends_with(".yaml"));
+            let names = names
+                .iter()
+                .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"));
             texts.extend(names.map(|name| fsx::read_to_string(&root.join(folder).join(name)).unwrap()));
         }
         assert!(texts.len() > 5);

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 
 use crate::base::fsx::{self, FileError};
 use crate::store::Store;
@@ -17,19 +18,28 @@ pub(super) type Free = Arc<Mutex<Vec<Room>>>;
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) folder: PathBuf,
+    /// Who worked here last, and gets it again: a command that may use the same folders as the one before starts sooner.
+    last: ThreadId,
     _lease: Lease,
 }
 
 impl Store {
     /// A free room, or a new one.
     pub(super) fn take_room(&self) -> Result<Room, FileError> {
-        if let Some(room) = self.rooms.lock().expect("no holder panics").pop() {
+        let last = thread::current().id();
+        let mut free = self.rooms.lock().expect("no holder panics");
+        if let Some(place) = free.iter().position(|room| room.last == last) {
+            return Ok(free.swap_remove(place));
+        }
+        if let Some(mut room) = free.pop() {
+            room.last = last;
             return Ok(room);
         }
+        drop(free);
         for number in 0.. {
             let name = format!("room-{number}");
             if let Some(lease) = Lease::take(&self.root.join("leases").join(&name))? {
-                let room = Room { folder: self.root.join("staging").join(name), _lease: lease };
+                let room = Room { folder: self.root.join("staging").join(name), last, _lease: lease };
                 room.clear()?;
                 return Ok(room);
             }
@@ -54,13 +64,6 @@ impl Drop for Room {
 
 impl Room {
     fn clear(&self) -> Result<(), FileError> {
-        for name in ["out", "scratch"] {
-            let folder = self.folder.join(name);
-            if !fsx::is_empty_dir(&folder).unwrap_or(false) {
-                fsx::remove_dir_all(&folder)?;
-                fsx::create_dir_all(&folder)?;
-            }
-        }
-        Ok(())
+        ["out", "scratch"].iter().try_for_each(|name| fsx::clear_dir(&self.folder.join(name)))
     }
 }

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::base::fsx::{
-    FileError, Result, attempt, copy, create, create_dir_all, is_dir, remove_file, rename, sync_file,
-    write_all,
+    FileError, Result, attempt, copy, create, create_dir_all, remove_file, rename, sync_file, write_all,
 };
 
 /// Keeps the temporary names of one process apart.
@@ -40,7 +39,7 @@ fn replace(path: &Path, is_synced: bool, fill: impl Fn(&Path) -> Result<()>) -> 
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
     let temporary = folder.join(format!(".{name}.{}-{turn}.tmp", std::process::id()));
     let filled = match fill(&temporary) {
-        Err(error) if error.is_not_found() && !is_dir(folder) => {
+        Err(error) if error.is_not_found() => {
             create_dir_all(folder)?;
             fill(&temporary)
         }

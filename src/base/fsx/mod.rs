@@ -4,15 +4,21 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 #[cfg(test)]
 use crate::base::fault;
 
 mod atomic;
+mod folders;
 mod identity;
 
 pub use atomic::{copy_atomic, is_temporary, place, write_atomic};
+pub use folders::{
+    clear_dir, create_dir, create_dir_all, files_below, is_dir, is_empty_dir, list, remove_dir_all,
+    remove_empty_dir,
+};
 pub use identity::{Identity, identity};
 
 /// A failed file-system call.
@@ -100,19 +106,6 @@ pub fn read_to_string(path: &Path) -> Result<String> {
     fs::read_to_string(path).map_err(|e| FileError::new("read", path, e))
 }
 
-/// Creates a folder in one that is there.
-pub fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir(path).map_err(|e| FileError::new("create the folder", path, e))
-}
-
-/// Creates a folder and those above it.
-pub fn create_dir_all(path: &Path) -> Result<()> {
-    if is_dir(path) {
-        return Ok(());
-    }
-    attempt("create the folder", path, || fs::create_dir_all(path))
-}
-
 /// Moves a file over another one, atomically within a file system.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     attempt("rename to", to, || {
@@ -150,19 +143,6 @@ pub fn move_to(from: &Path, to: &Path) -> Result<()> {
 /// Removes a file; one that is not there is no error.
 pub fn remove_file(path: &Path) -> Result<()> {
     attempt("remove", path, || ignore_missing(fs::remove_file(path)))
-}
-
-/// Removes a folder with all that is in it; one that is not there is no error.
-pub fn remove_dir_all(path: &Path) -> Result<()> {
-    attempt("remove the folder", path, || ignore_missing(fs::remove_dir_all(path)))
-}
-
-/// Removes a folder if nothing is in it; one that is not there, or not empty, stays as it is.
-pub fn remove_empty_dir(path: &Path) -> Result<()> {
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        other => ignore_missing(other).map_err(|e| FileError::new("remove the folder", path, e)),
-    }
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
@@ -218,73 +198,6 @@ pub fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(buffer)
     }
-}
-
-/// Whether nothing is in a folder.
-pub fn is_empty_dir(path: &Path) -> Result<bool> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{Mode, OFlags, RawDir};
-        // Asked for every command, often: the standard library would also inspect the folder, and take 32 KiB for what it reads.
-        let look = || {
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let folder = rustix::fs::open(path, flags, Mode::empty())?;
-            let mut buffer = [std::mem::MaybeUninit::uninit(); 512];
-            let mut entries = RawDir::new(folder, &mut buffer);
-            while let Some(entry) = entries.next() {
-                if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        };
-        look().map_err(|error: rustix::io::Errno| FileError::new("list", path, error.into()))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        list(path).map(|names| names.is_empty())
-    }
-}
-
-/// Names of a folder's entries, sorted.
-pub fn list(path: &Path) -> Result<Vec<String>> {
-    let entries = fs::read_dir(path).map_err(|e| FileError::new("list", path, e))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|e| FileError::new("list", path, e))?;
-        names.push(entry.file_name().to_string_lossy().into_owned());
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// Paths of all files below a folder, relative to it, with `/` between folders; sorted as text. Links are followed. A folder that is
-/// not there has none.
-pub fn files_below(folder: &Path) -> Result<Vec<String>> {
-    let (mut found, mut folders) = (Vec::new(), vec![String::new()]);
-    while let Some(inside) = folders.pop() {
-        let path = folder.join(&inside);
-        let entries = match fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && inside.is_empty() => break,
-            entries => entries.map_err(|e| FileError::new("list", &path, e))?,
-        };
-        for entry in entries {
-            let entry = entry.map_err(|e| FileError::new("list", &path, e))?;
-            let mut ty = entry.file_type().map_err(|e| FileError::new("look at", &entry.path(), e))?;
-            if ty.is_symlink() {
-                ty = fs::metadata(entry.path()).map_or(ty, |metadata| metadata.file_type());
-            }
-            let name = format!("{inside}{}", entry.file_name().to_string_lossy());
-            if ty.is_dir() { folders.push(name + "/") } else { found.push(name) }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// Whether there is a folder of this name.
-pub fn is_dir(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// Marks a file read-only, of which this is known.
@@ -365,10 +278,14 @@ pub fn canonicalize(path: &Path) -> Result<PathBuf> {
     fs::canonicalize(path).map_err(|e| FileError::new("resolve", path, e))
 }
 
-/// The path seen from the top; an empty one is the current folder.
+/// The path seen from the top; an empty one is the current folder, which this program never leaves.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
+    static CURRENT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(current) = CURRENT.get() {
+        return Ok(current.join(path));
+    }
     let current = std::env::current_dir().map_err(|e| FileError::new("resolve", path, e))?;
-    Ok(current.join(path))
+    Ok(CURRENT.get_or_init(|| current).join(path))
 }
 
 /// Makes a symbolic link, and the folders above it.

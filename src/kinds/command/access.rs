@@ -41,7 +41,7 @@ pub(super) fn outermost(paths: impl Iterator<Item = PathBuf>) -> BTreeSet<PathBu
 }
 
 /// Paths that a program may use, each with all that is below it; those that do not exist are skipped.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Access {
     /// Read and execute.
     pub(super) read: BTreeSet<PathBuf>,

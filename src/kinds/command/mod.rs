@@ -104,7 +104,7 @@ impl Stage for Command {
         let place = Workplace::lay_out(&root, &self.files, inputs, context.scratch)?;
         let environment = place.environment(&self.env, context.threads)?;
         let mut log = Log::new(context.log, &self.run);
-        let (mut command, printed) = program::prepare(&self.run, &environment, &place.work)?;
+        let mut prepared = program::prepare(&self.run, &environment, &place.work)?;
         let stamps = || Stamps::of(files.iter().chain(&objects));
         let before = stamps()?;
 
@@ -120,11 +120,11 @@ impl Stage for Command {
             }
         };
         let system = System { root: &root, path: &environment["PATH"] };
-        let (child, is_checked) = sandbox::spawn(&mut command, access.as_ref(), system, self.sandbox)?;
+        let (child, is_checked) = sandbox::spawn(&mut prepared.command, access, system, self.sandbox)?;
         if !is_checked && self.sandbox == Sandbox::Auto {
             sandbox::tell_unchecked(context);
         }
-        let status = program::wait(child, printed, &mut log, context.cancel)?;
+        let status = program::wait(child, &prepared, &mut log, context.cancel)?;
         if !status.success() {
             return Err(hinted(CommandError::ended(status, log.last_lines(), context.log, is_checked)));
         }

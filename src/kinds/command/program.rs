@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::{PipeReader, PipeWriter, Read};
+use std::io::{PipeReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -102,12 +102,13 @@ impl fmt::Display for Run {
     }
 }
 
-/// What a program prints.
-pub(super) struct Printed {
-    reader: PipeReader,
-    /// Open on this side too, or the program's end would be two events: its descriptors are closed, it is gone. To be woken by the
-    /// first takes the processor from it before the second: on a busy machine, for some milliseconds.
-    _writer: PipeWriter,
+/// A program that is ready to start, and what it will print.
+pub(super) struct Prepared {
+    /// Kept until the program has ended: it has the other end of the pipe open on this side too. Or the end would be two events: the
+    /// program's descriptors are closed, it is gone. To be woken by the first takes the processor from it before the second: on a
+    /// busy machine, for some milliseconds.
+    pub(super) command: Command,
+    printed: PipeReader,
 }
 
 /// Prepares a program: in this folder, with this environment and no other, its own process group; and what it will print.
@@ -117,7 +118,7 @@ pub(super) fn prepare(
     run: &Run,
     environment: &BTreeMap<String, OsString>,
     work: &Path,
-) -> Result<(Command, Printed), StageError> {
+) -> Result<Prepared, StageError> {
     let mut command = match run {
         Run::Shell(text) => {
             let mut command = Command::new("/bin/sh");
@@ -137,9 +138,9 @@ pub(super) fn prepare(
     command.env_clear().envs(environment).current_dir(work).process_group(0);
     // One pipe, so that the lines stay in the order in which they were printed. Not the log itself: a script that writes to
     // '/dev/stderr' would empty it.
-    let (reader, writer) = std::io::pipe()?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer.try_clone()?);
-    Ok((command, Printed { reader, _writer: writer }))
+    let (printed, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    Ok(Prepared { command, printed })
 }
 
 /// Where a program is: a path is relative to the working folder, a word is looked for in PATH.
@@ -158,11 +159,11 @@ fn find(program: &str, path: &OsStr, work: &Path) -> Option<PathBuf> {
 /// What it left running in that group ends with it. What it prints goes into the log meanwhile.
 pub(super) fn wait(
     mut child: Child,
-    printed: Printed,
+    prepared: &Prepared,
     log: &mut Log<'_>,
     cancel: Cancel<'_>,
 ) -> Result<ExitStatus, StageError> {
-    let mut watch = Watch::new(Pid::from_child(&child), printed, log);
+    let mut watch = Watch::new(Pid::from_child(&child), &prepared.printed, log);
     let mut has_ended = false;
     while !has_ended && !cancel.is_set() {
         has_ended = watch.has_ended_within(ASK);
@@ -184,12 +185,12 @@ struct Watch<'a, 'l> {
     pid: Pid,
     /// Ready when the process has ended; where the kernel offers that.
     end: Option<OwnedFd>,
-    printed: Printed,
+    printed: &'a PipeReader,
     log: &'a mut Log<'l>,
 }
 
 impl<'a, 'l> Watch<'a, 'l> {
-    fn new(pid: Pid, printed: Printed, log: &'a mut Log<'l>) -> Self {
+    fn new(pid: Pid, printed: &'a PipeReader, log: &'a mut Log<'l>) -> Self {
         #[cfg(target_os = "linux")]
         let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
         #[cfg(not(target_os = "linux"))]
@@ -199,25 +200,31 @@ impl<'a, 'l> Watch<'a, 'l> {
 
     fn has_ended_within(&mut self, patience: Duration) -> bool {
         let patience = if self.end.is_some() { patience } else { patience.min(Duration::from_millis(20)) };
-        if self.is_printed_within(patience) {
+        let [is_printed, has_ended] = self.look(patience);
+        if is_printed {
             self.take_printed();
+        }
+        if self.end.is_some() {
+            return has_ended;
         }
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
     }
 
-    /// Sleeps until the process prints or ends; returns whether there is something to take.
-    fn is_printed_within(&self, patience: Duration) -> bool {
+    /// Sleeps until the process prints or ends; returns whether there is something to take, and whether the end was seen.
+    fn look(&self, patience: Duration) -> [bool; 2] {
         let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-        let mut sources = vec![PollFd::new(&self.printed.reader, PollFlags::IN)];
+        let mut sources = vec![PollFd::new(self.printed, PollFlags::IN)];
         sources.extend(self.end.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
         // A signal may wake it early: the caller asks again.
-        poll(&mut sources, Some(&patience)).is_ok() && !sources[0].revents().is_empty()
+        let is_woken = poll(&mut sources, Some(&patience)).is_ok();
+        let is_ready = |place: usize| is_woken && sources.get(place).is_some_and(|s| !s.revents().is_empty());
+        [is_ready(0), is_ready(1)]
     }
 
     fn take_printed(&mut self) {
         let mut bytes = [0; CHUNK];
-        if let Ok(count) = self.printed.reader.read(&mut bytes) {
+        if let Ok(count) = self.printed.read(&mut bytes) {
             self.log.add(&bytes[..count]);
         }
     }
@@ -225,7 +232,7 @@ impl<'a, 'l> Watch<'a, 'l> {
     /// Takes what is still in the pipe; no more, for a process that left the group may print for ever.
     fn drain(&mut self) {
         let mut turns = 0..16;
-        while turns.next().is_some() && self.is_printed_within(Duration::ZERO) {
+        while turns.next().is_some() && self.look(Duration::ZERO)[0] {
             self.take_printed();
         }
     }

@@ -1,12 +1,16 @@
 //! Starts a program that the kernel keeps within its declared access (Landlock).
 //!
-//! A Landlock domain belongs to a thread and is inherited by the processes that it starts. So a thread made for it restricts
-//! itself, starts the program, and ends; the rest of this process stays free.
+//! A Landlock domain belongs to a thread and is inherited by the processes that it starts. So a thread made for it restricts itself
+//! and starts the program; the rest of this process stays free. It starts the next one too, if that may use the very same: short
+//! commands that read only what other stages made follow each other by the thousand.
 
-use std::ffi::OsStr;
+use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::Once;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,28 +35,89 @@ pub(super) enum Sandbox {
 /// Starts the program; the flag says whether the kernel checks its access. `access` is what its stage declares.
 pub(super) fn spawn(
     command: &mut Command,
-    access: Option<&Access>,
+    access: Option<Access>,
     system: System<'_>,
     sandbox: Sandbox,
 ) -> Result<(Child, bool), StageError> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let start = |command: &mut Command| {
-        command.spawn().map_err(|source| hinted(CommandError::Start { program: program.clone(), source }))
+    let failure = |command: &Command, source| {
+        let program = command.get_program().to_string_lossy().into_owned();
+        hinted(CommandError::Start { program, source })
     };
-    let Some(access) = access else { return Ok((start(command)?, false)) };
-    let within = || {
-        let is_checked = restrict(access, system, command.get_program())
-            .map_err(|source| hinted(CommandError::Sandbox { source }))?;
-        if !is_checked && sandbox == Sandbox::Require {
-            let source = io::ErrorKind::Unsupported.into();
-            return Err(hinted(CommandError::Sandbox { source }));
+    let Some(access) = access else {
+        return command.spawn().map(|child| (child, false)).map_err(|e| failure(command, e));
+    };
+    let domain = Domain {
+        access,
+        root: system.root.to_owned(),
+        path: system.path.to_owned(),
+        program: command.get_program().to_owned(),
+    };
+    let refused = |source| hinted(CommandError::Sandbox { source });
+    LAUNCHER.with_borrow_mut(|kept| {
+        if kept.as_ref().is_none_or(|launcher| launcher.domain != domain) {
+            *kept = Some(Launcher::start(domain).map_err(refused)?);
         }
-        Ok((start(command)?, is_checked))
-    };
-    std::thread::scope(|scope| match scope.spawn(within).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
+        let launcher = kept.as_ref().expect("it was made if there was none");
+        if !launcher.is_checked && sandbox == Sandbox::Require {
+            return Err(refused(io::ErrorKind::Unsupported.into()));
+        }
+        let child = launcher.launch(command).map_err(|e| failure(command, e))?;
+        Ok((child, launcher.is_checked))
     })
+}
+
+thread_local! {
+    /// The launcher of the programs that this thread runs, one after the other.
+    static LAUNCHER: RefCell<Option<Launcher>> = const { RefCell::new(None) };
+}
+
+/// What a program may use: what its stage declares, and what of the system goes with it.
+#[derive(Clone, PartialEq)]
+struct Domain {
+    access: Access,
+    root: PathBuf,
+    path: OsString,
+    program: OsString,
+}
+
+/// A thread that starts programs within one domain. It ends when this is dropped.
+struct Launcher {
+    domain: Domain,
+    is_checked: bool,
+    commands: Sender<Command>,
+    started: Receiver<(Command, io::Result<Child>)>,
+}
+
+impl Launcher {
+    fn start(domain: Domain) -> io::Result<Self> {
+        let (commands, to_start) = channel::<Command>();
+        let (answer, started) = channel();
+        let (told, is_checked) = channel();
+        let within = domain.clone();
+        std::thread::Builder::new().spawn(move || {
+            let restricted = restrict(&within);
+            let is_restricted = restricted.is_ok();
+            if told.send(restricted).is_err() || !is_restricted {
+                return;
+            }
+            for mut command in to_start {
+                let child = command.spawn();
+                if answer.send((command, child)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        let is_checked = is_checked.recv().unwrap_or_else(|e| Err(io::Error::other(e)))?;
+        Ok(Self { domain, is_checked, commands, started })
+    }
+
+    fn launch(&self, command: &mut Command) -> io::Result<Child> {
+        let order = std::mem::replace(command, Command::new(""));
+        self.commands.send(order).map_err(io::Error::other)?;
+        let (order, child) = self.started.recv().map_err(io::Error::other)?;
+        *command = order;
+        child
+    }
 }
 
 /// Tells, once, that the kernel checks nothing.
@@ -65,7 +130,7 @@ pub(super) fn tell_unchecked(context: &Context) {
 
 /// Restricts this thread; `false` where the kernel cannot.
 #[cfg(target_os = "linux")]
-fn restrict(access: &Access, system: System<'_>, program: &OsStr) -> io::Result<bool> {
+fn restrict(domain: &Domain) -> io::Result<bool> {
     use landlock::{
         ABI, Access as _, AccessFs, PathBeneath, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
         RulesetStatus,
@@ -73,7 +138,7 @@ fn restrict(access: &Access, system: System<'_>, program: &OsStr) -> io::Result<
     // The latest that limits access to files (device ioctls); an older kernel checks what it knows.
     let abi = ABI::V5;
     let (read, all) = (AccessFs::from_read(abi), AccessFs::from_all(abi));
-    let (system, own) = (opened::of_system(system, program)?, opened::open(access));
+    let (system, own) = (opened::of_system(domain)?, opened::open(&domain.access));
     let mut rules =
         Ruleset::default().handle_access(all).and_then(Ruleset::create).map_err(io::Error::other)?;
     for opened in [&*system, &own] {
@@ -90,7 +155,7 @@ fn restrict(access: &Access, system: System<'_>, program: &OsStr) -> io::Result<
 
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "the signature of the other system")]
-fn restrict(_: &Access, _: System<'_>, _: &OsStr) -> io::Result<bool> {
+fn restrict(_: &Domain) -> io::Result<bool> {
     Ok(false)
 }
 
@@ -98,7 +163,7 @@ fn restrict(_: &Access, _: System<'_>, _: &OsStr) -> io::Result<bool> {
 #[cfg(target_os = "linux")]
 mod opened {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::ffi::{OsStr, OsString};
+    use std::ffi::OsString;
     use std::io;
     use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
@@ -107,6 +172,7 @@ mod opened {
 
     use crate::base::fsx;
     use crate::kinds::command::access::{Access, System, outermost};
+    use crate::kinds::command::sandbox::Domain;
 
     /// An [`Access`] with its folders opened.
     pub(super) struct Opened {
@@ -118,14 +184,15 @@ mod opened {
     type Known = BTreeMap<(PathBuf, OsString, OsString), Arc<Opened>>;
 
     /// What the system offers does not change while this program runs, and opening it all takes longer than many a command.
-    pub(super) fn of_system(system: System<'_>, program: &OsStr) -> io::Result<Arc<Opened>> {
+    pub(super) fn of_system(domain: &Domain) -> io::Result<Arc<Opened>> {
         static KNOWN: Mutex<Known> = Mutex::new(Known::new());
         let mut known = KNOWN.lock().expect("no holder panics");
-        let key = (system.root.to_owned(), system.path.to_owned(), program.to_owned());
+        let Domain { root, path, program, .. } = domain;
+        let key = (root.clone(), path.clone(), program.clone());
         if let Some(opened) = known.get(&key) {
             return Ok(Arc::clone(opened));
         }
-        let mut access = Access::of_system(system, program).map_err(io::Error::other)?;
+        let mut access = Access::of_system(System { root, path }, program).map_err(io::Error::other)?;
         let real = |path: &PathBuf| fsx::canonicalize(path).ok();
         access.read = outermost(access.read.iter().filter_map(real));
         let opened = Arc::new(open(&access));

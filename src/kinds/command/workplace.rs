@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `PATH` | the caller's (a virtual environment works as in the shell); not in the key |
 //! | `HOME`, `TMPDIR` | one private folder, empty |
-//! | `LANG`, `TZ` | `C.UTF-8`, `UTC` |
+//! | `LC_CTYPE`, `TZ` | `C.UTF-8`, `UTC`; the first not beside a declared `LANG` |
 //! | `OMP_NUM_THREADS`, `RAYON_NUM_THREADS` | the threads that the stage has; a program whose bytes depend on them declares them in `env` |
 //! | the slots of inputs | the folder with the input's files; a `-` becomes `_` |
 //!
@@ -96,13 +96,17 @@ impl Workplace {
             ("PATH", std::env::var_os("PATH").unwrap_or_else(|| PATH.into())),
             ("HOME", self.home().into()),
             ("TMPDIR", self.home().into()),
-            ("LANG", "C.UTF-8".into()),
+            // Not LANG: all else in that locale is as in C, and each program would open a dozen files to learn it.
+            ("LC_CTYPE", "C.UTF-8".into()),
             ("TZ", "UTC".into()),
             ("OMP_NUM_THREADS", threads.clone().into()),
             ("RAYON_NUM_THREADS", threads.into()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
+        if declared.contains_key("LANG") {
+            environment.remove("LC_CTYPE");
+        }
         environment.extend(declared.iter().map(|(name, value)| (name.clone(), value.0.clone().into())));
         for (variable, folder) in &self.inputs {
             if environment.insert(variable.clone(), folder.into()).is_some() {
@@ -143,27 +147,12 @@ impl Drop for Workplace {
     /// Leaves the private folders to the next program, unless they are used up.
     fn drop(&mut self) {
         let removed = self.links.iter().try_for_each(|link| fsx::remove_file(link));
-        let inputs = removed.and_then(|()| self.inputs.values().try_for_each(|folder| clear(folder)));
+        let inputs =
+            removed.and_then(|()| self.inputs.values().try_for_each(|folder| fsx::clear_dir(folder)));
         if inputs.is_err() || !fsx::is_empty_dir(&self.home()).unwrap_or(false) {
             PRIVATE.take();
         }
     }
-}
-
-/// Removes what is in a folder.
-fn clear(folder: &Path) -> Result<(), FileError> {
-    if fsx::is_empty_dir(folder)? {
-        return Ok(());
-    }
-    for name in fsx::list(folder)? {
-        let path = folder.join(name);
-        if fsx::link_metadata(&path)?.is_dir() {
-            fsx::remove_dir_all(&path)?;
-        } else {
-            fsx::remove_file(&path)?;
-        }
-    }
-    Ok(())
 }
 
 /// The private folders of this thread, empty.

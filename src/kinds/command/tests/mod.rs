@@ -160,9 +160,12 @@ fn the_environment_is_what_is_declared_and_nothing_else() {
     lines.sort_unstable();
     let of = |name: &str| lines.iter().find(|line| line.0 == name).unwrap().1;
     let names: Vec<_> = lines.iter().map(|line| line.0).collect();
-    let all = ["HOME", "LANG", "OMP_NUM_THREADS", "PATH", "RAYON_NUM_THREADS", "TMPDIR", "TZ", "x"];
+    let all = ["HOME", "LC_CTYPE", "OMP_NUM_THREADS", "PATH", "RAYON_NUM_THREADS", "TMPDIR", "TZ", "x"];
     assert_eq!(names, all);
-    assert_eq!(["LANG", "TZ", "PATH", "OMP_NUM_THREADS"].map(of), ["C.UTF-8", "CET", "/usr/bin:/bin", "3"]);
+    assert_eq!(
+        ["LC_CTYPE", "TZ", "PATH", "OMP_NUM_THREADS"].map(of),
+        ["C.UTF-8", "CET", "/usr/bin:/bin", "3"]
+    );
     assert_eq!(fsx::list(Path::new(of("TMPDIR"))).unwrap(), [""; 0], "temporary files are removed");
 }
 

@@ -89,11 +89,11 @@ impl Occupancy {
     }
 
     /// What a node would occupy if it were given to the workers now. Numeric nodes that do not say how many cores they take share
-    /// the free ones with `sharing - 1` others.
+    /// the free ones with `sharing() - 1` others.
     ///
     /// What occupies nothing is given before its time: a worker that ends one such stage begins the next at once, and many are over
     /// sooner than a message is there.
-    pub(super) fn offer(&self, node: &KeyedNode, sharing: usize) -> Result<Use, Lack> {
+    pub(super) fn offer(&self, node: &KeyedNode, sharing: impl Fn() -> usize) -> Result<Use, Lack> {
         let needs = &node.node.handling.resources;
         let free = self.capacity.threads.saturating_sub(self.used.cores);
         let (cores, threads) = match needs.cores {
@@ -101,7 +101,7 @@ impl Occupancy {
             // More of them than cores would only be in each other's way.
             None if node.node.work.kind().numeric && free == 0 => return Err(Lack::Resources),
             None if node.node.work.kind().numeric => {
-                let share = (free / sharing.max(1)).max(1);
+                let share = (free / sharing().max(1)).max(1);
                 (share, share)
             }
             None => (0, 1),

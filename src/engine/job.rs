@@ -59,12 +59,11 @@ impl Surroundings<'_> {
 }
 
 impl Job<'_> {
-    /// Runs the job; sends `Started` first and `Done` last, or nothing but `Refused`. The scheduler outlives every job, so that a
-    /// message arrives.
-    pub(super) fn run(&self, around: Surroundings<'_>, sender: &Sender<Message>) {
+    /// Runs the job; sends `Started` first, and returns what is to be sent last: `Done`, or `Refused` if nothing was begun. The
+    /// scheduler outlives every job, so that a message arrives.
+    pub(super) fn run(&self, around: Surroundings<'_>, sender: &Sender<Message>) -> Message {
         if around.stops() {
-            let _ = sender.send(Message::Refused(self.place));
-            return;
+            return Message::Refused(self.place);
         }
         let _ = sender.send(Message::Started(self.place));
         let result = catch_unwind(AssertUnwindSafe(|| self.attempts(around, sender)));
@@ -77,7 +76,7 @@ impl Job<'_> {
         if matches!(result, Err(StageError::Failed { .. })) && !around.settings.keep_going {
             around.is_failed.store(true, Ordering::Relaxed);
         }
-        let _ = sender.send(Message::Done(self.place, result));
+        Message::Done(self.place, result)
     }
 
     fn attempts(

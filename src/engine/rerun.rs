@@ -105,7 +105,7 @@ fn execute(
     observer.event(&Event::Planned { wanted: 1, misses: 1 });
     let threads = job.threads;
     std::thread::scope(|scope| {
-        scope.spawn(move || job.run(around, &sender));
+        scope.spawn(move || sender.send(job.run(around, &sender)));
         loop {
             match receiver.recv().expect("a job sends one 'Done'") {
                 Message::Started(_) => observer.event(&Event::Started { node, threads }),

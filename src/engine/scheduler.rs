@@ -259,7 +259,7 @@ impl<'a, 'o> Schedule<'a, 'o> {
             && let Some(&place) = self.queued.iter().nth(skipped)
         {
             let node = &self.keyed.nodes[place];
-            match self.occupancy.offer(node, self.sharing()) {
+            match self.occupancy.offer(node, || self.sharing()) {
                 Ok(offer) => {
                     let job = self.job(place, offer.threads);
                     self.advance(place, State::Given(offer));

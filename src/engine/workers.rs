@@ -37,8 +37,13 @@ impl<'scope, 'env> Workers<'scope, 'env> {
             self.started += 1;
             let (around, messages, queue) = (self.around, self.messages.clone(), Arc::clone(&self.queue));
             self.scope.spawn(move || {
-                while let Some(job) = queue.next() {
-                    job.run(around, &messages);
+                let mut next = queue.next();
+                while let Some(job) = next {
+                    let last = job.run(around, &messages);
+                    // Taken before the scheduler hears of the end: it is woken once for that and the next one's start.
+                    let ready = queue.ready();
+                    let _ = messages.send(last);
+                    next = ready.or_else(|| queue.next());
                 }
             });
         }
@@ -86,6 +91,11 @@ impl<'env> Queue<'env> {
         let nothing = |state: &mut State<'env>| state.jobs.is_empty() && !state.is_closed;
         let mut state = self.news.wait_while(self.lock(), nothing).unwrap_or_else(PoisonError::into_inner);
         state.jobs.pop_front()
+    }
+
+    /// A job, if there is one.
+    fn ready(&self) -> Option<Job<'env>> {
+        self.lock().jobs.pop_front()
     }
 
     fn close(&self) {

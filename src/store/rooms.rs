@@ -18,6 +18,8 @@ pub(super) type Free = Arc<Mutex<Vec<Room>>>;
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) folder: PathBuf,
+    /// Whether all that was in `out` is known to be gone.
+    pub(super) is_out_empty: bool,
     /// Who worked here last, and gets it again: a command that may use the same folders as the one before starts sooner.
     last: ThreadId,
     _lease: Lease,
@@ -39,7 +41,12 @@ impl Store {
         for number in 0.. {
             let name = format!("room-{number}");
             if let Some(lease) = Lease::take(&self.root.join("leases").join(&name))? {
-                let room = Room { folder: self.root.join("staging").join(name), last, _lease: lease };
+                let mut room = Room {
+                    folder: self.root.join("staging").join(name),
+                    is_out_empty: false,
+                    last,
+                    _lease: lease,
+                };
                 room.clear()?;
                 return Ok(room);
             }
@@ -48,7 +55,7 @@ impl Store {
     }
 
     /// Takes a room back. One that cannot be cleared is left to a collection.
-    pub(super) fn give_back(&self, room: Room) {
+    pub(super) fn give_back(&self, mut room: Room) {
         if room.clear().is_ok() {
             self.rooms.lock().expect("no holder panics").push(room);
         }
@@ -63,7 +70,11 @@ impl Drop for Room {
 }
 
 impl Room {
-    fn clear(&self) -> Result<(), FileError> {
-        ["out", "scratch"].iter().try_for_each(|name| fsx::clear_dir(&self.folder.join(name)))
+    fn clear(&mut self) -> Result<(), FileError> {
+        let is_out_empty = std::mem::take(&mut self.is_out_empty);
+        if !is_out_empty {
+            fsx::clear_dir(&self.folder.join("out"))?;
+        }
+        fsx::clear_dir(&self.folder.join("scratch"))
     }
 }

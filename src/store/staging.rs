@@ -68,13 +68,17 @@ impl Staging {
     /// Makes the files in `out` a result of an execution that read artifacts with these digests, in the order of the fields'
     /// inputs.
     pub fn commit(
-        self,
+        mut self,
         fields: KeyFields,
         inputs: Vec<Digest>,
         provenance: Provenance,
     ) -> Result<Arc<Summary>, StoreError> {
-        let names = fsx::files_below(&self.out)?.into_iter().filter(|name| !is_leftover(name));
-        let outputs = self.admit_all(names.collect())?;
+        let found = fsx::files_below(&self.out)?;
+        let leaves_nothing = found.iter().all(|name| !name.contains('/') && !is_leftover(name));
+        let outputs = self.admit_all(found.into_iter().filter(|name| !is_leftover(name)).collect())?;
+        if let Some(room) = &mut self.room {
+            room.is_out_empty = leaves_nothing;
+        }
         if outputs.is_empty() {
             return Err(StoreError::NoOutput);
         }

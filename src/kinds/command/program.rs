@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::io::{PipeReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -139,8 +141,21 @@ pub(super) fn prepare(
     // One pipe, so that the lines stay in the order in which they were printed. Not the log itself: a script that writes to
     // '/dev/stderr' would empty it.
     let (printed, writer) = std::io::pipe()?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    command.stdin(nothing()?).stdout(writer.try_clone()?).stderr(writer);
     Ok(Prepared { command, printed })
+}
+
+/// What has no bytes to read; opened once.
+fn nothing() -> Result<File, StageError> {
+    static NOTHING: OnceLock<File> = OnceLock::new();
+    let nothing = match NOTHING.get() {
+        Some(nothing) => nothing,
+        None => {
+            let opened = fsx::open(Path::new("/dev/null"))?;
+            NOTHING.get_or_init(|| opened)
+        }
+    };
+    Ok(nothing.try_clone()?)
 }
 
 /// Where a program is: a path is relative to the working folder, a word is looked for in PATH.

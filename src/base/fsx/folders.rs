@@ -68,11 +68,6 @@ pub fn files_below(folder: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Creates a folder in one that is there.
-pub fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir(path).map_err(|e| FileError::new("create the folder", path, e))
-}
-
 /// Creates a folder and those above it.
 pub fn create_dir_all(path: &Path) -> Result<()> {
     if is_dir(path) {

@@ -16,8 +16,7 @@ mod identity;
 
 pub use atomic::{copy_atomic, is_temporary, place, write_atomic};
 pub use folders::{
-    clear_dir, create_dir, create_dir_all, files_below, is_dir, is_empty_dir, list, remove_dir_all,
-    remove_empty_dir,
+    clear_dir, create_dir_all, files_below, is_dir, is_empty_dir, list, remove_dir_all, remove_empty_dir,
 };
 pub use identity::{Identity, identity};
 

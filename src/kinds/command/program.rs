@@ -148,14 +148,11 @@ pub(super) fn prepare(
 /// What has no bytes to read; opened once.
 fn nothing() -> Result<File, StageError> {
     static NOTHING: OnceLock<File> = OnceLock::new();
-    let nothing = match NOTHING.get() {
-        Some(nothing) => nothing,
-        None => {
-            let opened = fsx::open(Path::new("/dev/null"))?;
-            NOTHING.get_or_init(|| opened)
-        }
-    };
-    Ok(nothing.try_clone()?)
+    if let Some(nothing) = NOTHING.get() {
+        return Ok(nothing.try_clone()?);
+    }
+    let opened = fsx::open(Path::new("/dev/null"))?;
+    Ok(NOTHING.get_or_init(|| opened).try_clone()?)
 }
 
 /// Where a program is: a path is relative to the working folder, a word is looked for in PATH.

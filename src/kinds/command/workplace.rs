@@ -72,8 +72,9 @@ impl Workplace {
         for (slot, artifacts) in &inputs.0 {
             let variable = slot.replace('-', "_");
             let folder = place.private.links.path().join(slot);
-            if !fsx::is_dir(&folder) {
-                fsx::create_dir(&folder)?;
+            // Where there are files, the first link makes it.
+            if artifacts.iter().all(|artifact| artifact.files.0.is_empty()) {
+                fsx::create_dir_all(&folder)?;
             }
             if place.inputs.insert(variable.clone(), folder.clone()).is_some() {
                 return Err(hinted(CommandError::Clash { variable }));

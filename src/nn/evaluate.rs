@@ -4,6 +4,8 @@ use rayon::iter::ParallelIterator;
 use rayon::slice::ParallelSlice;
 
 use crate::nn::examples::{CHUNK, Labelled};
+use crate::nn::kernels::Matrix;
+use crate::nn::links::Spare;
 use crate::nn::loss::Score;
 use crate::nn::network::{Network, Prepared};
 use crate::nn::params::Params;
@@ -12,8 +14,12 @@ use crate::nn::params::Params;
 pub fn score(network: &Network, params: &Params, examples: &Labelled) -> Score {
     let layers: Vec<_> = (0..network.layers().len()).map(|layer| network.prepare(layer, params)).collect();
     let order: Vec<u32> = (0..examples.labels.len() as u32).collect();
-    let tasks = order.par_chunks(CHUNK).map_init(Default::default, |buffers, indices| {
-        score_task(network, &layers, examples, indices, buffers)
+    let tasks = order.par_chunks(CHUNK).map_init(Buffers::default, |buffers, indices| {
+        let mut total = Score::default();
+        for indices in indices.chunks(network.at_once(CHUNK)) {
+            add_scores(network, &layers, examples, indices, buffers, &mut total);
+        }
+        total
     });
     // Collected, then added in order: the sum of the losses does not depend on the threads.
     let scores: Vec<Score> = tasks.collect();
@@ -24,23 +30,35 @@ pub fn score(network: &Network, params: &Params, examples: &Labelled) -> Score {
     total
 }
 
-fn score_task(
+/// Memory that a thread works in.
+#[derive(Default)]
+struct Buffers {
+    rows: Vec<f32>,
+    input: Matrix,
+    output: Matrix,
+    logits: Vec<f32>,
+    spare: Spare,
+}
+
+fn add_scores(
     network: &Network,
     layers: &[Prepared],
     examples: &Labelled,
     indices: &[u32],
-    (input, output): &mut (Vec<f32>, Vec<f32>),
-) -> Score {
-    let rows = indices.len();
-    input.resize(rows * network.features(), 0.0);
-    (examples.fill)(indices, input);
-    for (index, layer) in layers.iter().enumerate() {
-        network.forward(index, layer, input, rows, output);
+    buffers: &mut Buffers,
+    total: &mut Score,
+) {
+    let Buffers { rows, input, output, logits, spare } = buffers;
+    rows.resize(indices.len() * network.features(), 0.0);
+    (examples.fill)(indices, rows);
+    network.input().load(rows, input);
+    for layer in layers {
+        layer.forward(input, indices.len(), output, spare);
         std::mem::swap(input, output);
     }
-    let mut total = Score::default();
-    for (logits, index) in input.chunks(network.classes()).zip(indices) {
+    logits.resize(network.classes(), 0.0);
+    for (row, index) in indices.iter().enumerate() {
+        input.copy_row(row, logits);
         total.add(Score::of(logits, examples.labels[*index as usize]));
     }
-    total
 }

@@ -10,6 +10,13 @@ pub enum Distribution {
         /// Largest magnitude.
         bound: f64,
     },
+    /// Normal around 0.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Zero.
+    Zero,
 }
 
 impl Distribution {
@@ -19,9 +26,18 @@ impl Distribution {
         Self::Uniform { bound: 1.0 / (fan_in as f64).sqrt() }
     }
 
+    /// Normal with variance `2 / (fan_in + fan_out)` (Glorot and Bengio): the study's for VGG.
+    pub fn glorot(fan_in: usize, fan_out: usize) -> Self {
+        Self::Normal { std: (2.0 / (fan_in + fan_out) as f64).sqrt() }
+    }
+
     /// Draws `count` values.
     pub fn draw(self, stream: &mut Stream, count: usize) -> Vec<f32> {
-        let Self::Uniform { bound } = self;
-        (0..count).map(|_| stream.uniform(-bound, bound) as f32).collect()
+        let mut draw = || match self {
+            Self::Uniform { bound } => stream.uniform(-bound, bound) as f32,
+            Self::Normal { std } => (std * stream.normal()) as f32,
+            Self::Zero => 0.0,
+        };
+        (0..count).map(|_| draw()).collect()
     }
 }

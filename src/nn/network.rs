@@ -2,8 +2,8 @@
 
 use crate::base::name::LayerName;
 use crate::base::rng;
-use crate::nn::kernels::Path;
-use crate::nn::links::{Evaluate, Link, TensorSpec};
+use crate::nn::kernels::{Matrix, Path};
+use crate::nn::links::{Evaluate, Link, Shape, Spare, TensorSpec};
 use crate::nn::params::{Parameter, Params};
 
 /// A layer of the chain: the unit of reset.
@@ -22,15 +22,15 @@ pub struct Network {
     path: Path,
 }
 
-/// A layer's tensors, packed for the kernels.
+/// A layer with values, packed for the kernels.
 pub struct Prepared(Box<dyn Evaluate>);
 
 impl Network {
-    /// Joins layers to a chain: each takes as many numbers as the one before it gives.
+    /// Joins layers to a chain: each takes what the one before it gives.
     pub fn new(layers: Vec<Layer>) -> Self {
         assert!(!layers.is_empty(), "a network has a layer");
         for pair in layers.windows(2) {
-            assert_eq!(pair[0].link.outputs(), pair[1].link.inputs(), "what '{}' takes", pair[1].name);
+            assert_eq!(pair[0].link.output(), pair[1].link.input(), "what '{}' takes", pair[1].name);
         }
         Self { layers, path: Path::detect() }
     }
@@ -51,14 +51,26 @@ impl Network {
         &self.layers
     }
 
+    /// What goes into the first layer.
+    pub fn input(&self) -> Shape {
+        self.layers[0].link.input()
+    }
+
     /// Numbers per example that go into the first layer.
     pub fn features(&self) -> usize {
-        self.layers[0].link.inputs()
+        self.input().count()
+    }
+
+    /// How many of so many examples to evaluate at once: as many as make the largest batch between two layers a few megabytes.
+    pub fn at_once(&self, examples: usize) -> usize {
+        const MOST: usize = 1 << 22;
+        let largest = self.layers.iter().map(|layer| layer.link.input().count()).max().unwrap_or(1);
+        (MOST / largest).clamp(1, examples.max(1))
     }
 
     /// Numbers per example that come out of the last layer: the logits.
     pub fn classes(&self) -> usize {
-        self.layers[self.layers.len() - 1].link.outputs()
+        self.layers[self.layers.len() - 1].link.output().count()
     }
 
     /// Names and descriptions of all tensors, in chain order.
@@ -87,28 +99,21 @@ impl Network {
         Params(self.tensors().map(sample).collect())
     }
 
-    /// Packs the tensors of one layer, for [`Network::forward`].
+    /// Packs the tensors of one layer, for evaluation.
     pub fn prepare(&self, layer: usize, params: &Params) -> Prepared {
         let Layer { name, link } = &self.layers[layer];
         let values: Vec<_> = params.of_layer(name).collect();
         Prepared(link.evaluator(&values, self.path))
     }
 
-    /// Evaluates one layer on `rows` rows: [`Link::inputs`] numbers each in `input`, [`Link::outputs`] each in `output`,
-    /// which is resized.
+}
+
+impl Prepared {
+    /// Evaluates the layer on a batch; `output` is reshaped.
     ///
-    /// Single-threaded. An output row depends on its input row only, bit for bit, however many rows there are.
-    pub fn forward(
-        &self,
-        layer: usize,
-        prepared: &Prepared,
-        input: &[f32],
-        rows: usize,
-        output: &mut Vec<f32>,
-    ) {
-        let link = &self.layers[layer].link;
-        output.resize(rows * link.outputs(), 0.0);
-        prepared.0.forward(&input[..rows * link.inputs()], rows, output);
+    /// Single-threaded. An example's output depends on its input only, bit for bit, however many examples there are.
+    pub fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare) {
+        self.0.forward(input, examples, output, spare);
     }
 }
 

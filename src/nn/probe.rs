@@ -13,6 +13,8 @@ use rayon::prelude::*;
 
 use crate::base::cancel::Cancel;
 use crate::nn::examples::CHUNK;
+use crate::nn::kernels::Matrix;
+use crate::nn::links::Spare;
 use crate::nn::metric::Metric;
 use crate::nn::network::{Network, Prepared};
 use crate::nn::params::Params;
@@ -73,10 +75,13 @@ impl Plan<'_> {
 /// Memory that a thread works in, from chunk to chunk.
 #[derive(Default)]
 struct Scratch {
+    rows: Vec<f32>,
     /// The host's input of each layer.
-    inputs: Vec<Vec<f32>>,
+    inputs: Vec<Matrix>,
     /// The latest patch's output of each layer from its start on.
-    outputs: Vec<Vec<f32>>,
+    outputs: Vec<Matrix>,
+    logits: Vec<f32>,
+    spare: Spare,
 }
 
 impl Probes<'_> {
@@ -201,43 +206,61 @@ impl Probes<'_> {
         plans: &[Plan],
         scratch: &mut Scratch,
     ) -> Option<Vec<f64>> {
-        let labels = &self.labels[start..self.labels.len().min(start + CHUNK)];
-        let rows = labels.len();
-        let Scratch { inputs, outputs } = scratch;
-        inputs.resize_with(self.depth(), Vec::new);
-        outputs.resize_with(self.depth(), Vec::new);
-        inputs[0].resize(rows * self.network.features(), 0.0);
-        (self.rows)(start..start + rows, &mut inputs[0]);
+        let end = self.labels.len().min(start + CHUNK);
+        let mut sums = vec![0.0; plans.len() * self.metrics.len()];
+        let at_once = self.network.at_once(CHUNK);
+        for start in (start..end).step_by(at_once) {
+            self.add(start..end.min(start + at_once), host, plans, scratch, &mut sums)?;
+        }
+        Some(sums)
+    }
+
+    /// Adds the metrics of these examples, plan by plan.
+    fn add(
+        &self,
+        range: Range<usize>,
+        host: &[Prepared],
+        plans: &[Plan],
+        scratch: &mut Scratch,
+        sums: &mut [f64],
+    ) -> Option<()> {
+        let labels = &self.labels[range.clone()];
+        let examples = labels.len();
+        let Scratch { rows, inputs, outputs, logits, spare } = scratch;
+        inputs.resize_with(self.depth(), Matrix::default);
+        outputs.resize_with(self.depth(), Matrix::default);
+        rows.resize(examples * self.network.features(), 0.0);
+        (self.rows)(range, rows);
+        self.network.input().load(rows, &mut inputs[0]);
         for layer in 0..plans.iter().map(|plan| plan.start).max().unwrap_or(0) {
             let [input, output] = &mut inputs[layer..layer + 2] else { unreachable!("two layers") };
-            self.network.forward(layer, &host[layer], input, rows, output);
+            host[layer].forward(input, examples, output, spare);
         }
-        let mut sums = Vec::with_capacity(plans.len() * self.metrics.len());
+        logits.resize(self.network.classes(), 0.0);
         let mut previous = None;
-        for plan in plans {
+        for (plan, sums) in plans.iter().zip(sums.chunks_exact_mut(self.metrics.len())) {
             self.check_cancelled().ok()?;
             let shared = previous.map_or(0, |previous| plan.shared(previous));
             for (offset, prepared) in plan.chain.iter().enumerate().skip(shared) {
                 let layer = plan.start + offset;
                 let (below, output) = outputs.split_at_mut(layer);
                 let input = if offset == 0 { &inputs[layer] } else { &below[layer - 1] };
-                self.network.forward(layer, prepared, input, rows, &mut output[0]);
+                prepared.forward(input, examples, &mut output[0], spare);
             }
             previous = Some(plan);
-            let logits = &outputs[self.depth() - 1];
-            sums.extend(self.metrics.iter().map(|metric| sum(*metric, logits, labels)));
+            for (row, label) in labels.iter().enumerate() {
+                outputs[self.depth() - 1].copy_row(row, logits);
+                for (sum, metric) in sums.iter_mut().zip(self.metrics) {
+                    *sum += metric.of(logits, usize::from(*label));
+                }
+            }
         }
-        Some(sums)
+        Some(())
     }
 
     fn check_cancelled(&self) -> Result<(), ProbeError> {
         if self.cancel.is_set() { Err(ProbeError::Cancelled) } else { Ok(()) }
     }
-}
-
-fn sum(metric: Metric, logits: &[f32], labels: &[u8]) -> f64 {
-    let logits = logits.chunks_exact(logits.len() / labels.len());
-    logits.zip(labels).map(|(logits, label)| metric.of(logits, usize::from(*label))).sum()
 }
 
 #[cfg(test)]
@@ -317,15 +340,20 @@ mod tests {
         let (network, (pixels, labels)) = (network(), data());
         let mut model = host.clone();
         patch.apply(&mut model, &values(patch.source));
-        let mut activations = pixels;
+        let mut batch = Matrix::default();
+        network.input().load(&pixels, &mut batch);
         for layer in 0..network.layers().len() {
-            let mut output = Vec::new();
-            let prepared = network.prepare(layer, &model);
-            network.forward(layer, &prepared, &activations, labels.len(), &mut output);
-            activations = output;
+            let mut output = Matrix::default();
+            network.prepare(layer, &model).forward(&batch, labels.len(), &mut output, &mut Spare::default());
+            batch = output;
         }
+        let logits = batch.to_rows();
+        let sum = |metric: Metric, logits: &[f32], labels: &[u8]| -> f64 {
+            let pairs = logits.chunks_exact(3).zip(labels);
+            pairs.map(|(logits, label)| metric.of(logits, usize::from(*label))).sum()
+        };
         let mean = |metric| {
-            let chunks = activations.chunks(CHUNK * 3).zip(labels.chunks(CHUNK));
+            let chunks = logits.chunks(CHUNK * 3).zip(labels.chunks(CHUNK));
             chunks.map(|(logits, labels)| sum(metric, logits, labels)).fold(0.0, |a, b| a + b)
                 / labels.len() as f64
         };

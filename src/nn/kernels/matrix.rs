@@ -57,19 +57,22 @@ impl Matrix {
         }
     }
 
-    /// Overwrites one row.
+    /// Overwrites one row, with its padding.
     pub fn set_row(&mut self, row: usize, values: &[f32]) {
         let rows = self.rows;
         for (panel, values) in values.chunks(PANEL).enumerate() {
             let stride = values.len().next_multiple_of(LANES);
-            self.values[panel * PANEL * rows + row * stride..][..values.len()].copy_from_slice(values);
+            let target = &mut self.values[panel * PANEL * rows + row * stride..][..stride];
+            let (target, padding) = target.split_at_mut(values.len());
+            target.copy_from_slice(values);
+            padding.fill(0.0);
         }
     }
 
-    /// Gives it another number of rows; what it holds is then meaningless. Allocates only beyond the largest so far.
-    pub fn set_rows(&mut self, rows: usize) {
-        self.rows = rows;
-        self.values.resize(rows * self.columns.next_multiple_of(LANES), 0.0);
+    /// Gives it another shape; what it holds is then meaningless, padding too. Allocates only beyond the largest so far.
+    pub fn reshape(&mut self, rows: usize, columns: usize) {
+        (self.rows, self.columns) = (rows, columns);
+        self.values.resize(rows * columns.next_multiple_of(LANES), 0.0);
     }
 
     /// Number of rows.

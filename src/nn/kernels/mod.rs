@@ -4,11 +4,15 @@
 //! of the sum only. So results are the same bits for any number of threads and of rows, and on every machine of one
 //! [`Path`].
 
+pub mod convolution;
 pub mod matrix;
+pub mod pool;
 pub mod product;
 mod tile;
 
+pub use convolution::{Convolution, Taps, WeightGradient, Window, transpose_taps};
 pub use matrix::{Matrix, View};
+pub use pool::Pooling;
 pub use product::{Finish, Product};
 
 /// Raised when a change of the kernels changes results.

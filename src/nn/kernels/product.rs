@@ -76,6 +76,16 @@ impl Product<'_> {
         }
     }
 
+    /// The same, on this thread.
+    pub fn on_this_thread(&self, out: &mut Matrix) {
+        let (m, _) = self.shape();
+        assert_eq!((m, self.right.columns()), (out.rows(), out.columns()), "shape of a product");
+        for (panel, values) in out.values_mut().chunks_mut(PANEL * m).enumerate() {
+            let width = values.len() / m;
+            self.blocks(panel, 0, values, width);
+        }
+    }
+
     fn shape(&self) -> (usize, usize) {
         let (rows, columns) = (self.left.row_count(), self.left.columns());
         let (m, k) = if self.transposed { (columns, rows) } else { (rows, columns) };

@@ -3,13 +3,13 @@
 use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
-use crate::nn::kernels::{Finish, Matrix, Path, Product, View};
+use crate::nn::kernels::{Finish, Matrix, Path, Product};
 use crate::nn::links::variable::{Layout, Variable};
-use crate::nn::links::{Backward, Evaluate, InputGradient, Link, TensorSpec, Train};
+use crate::nn::links::{Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
 /// A dense layer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Dense {
     /// Numbers per example that come in.
     pub inputs: usize,
@@ -17,15 +17,24 @@ pub struct Dense {
     pub outputs: usize,
     /// Whether a ReLU follows.
     pub relu: bool,
+    /// Where the weight's initial values come from; the bias's are always U(±1/√inputs).
+    pub weight: Distribution,
+}
+
+impl Dense {
+    /// With PyTorch's default initialisation.
+    pub fn new(inputs: usize, outputs: usize, relu: bool) -> Self {
+        Self { inputs, outputs, relu, weight: Distribution::fan_in(inputs) }
+    }
 }
 
 impl Link for Dense {
-    fn inputs(&self) -> usize {
-        self.inputs
+    fn input(&self) -> Shape {
+        Shape::flat(self.inputs)
     }
 
-    fn outputs(&self) -> usize {
-        self.outputs
+    fn output(&self) -> Shape {
+        Shape::flat(self.outputs)
     }
 
     fn rectifies(&self) -> bool {
@@ -33,10 +42,10 @@ impl Link for Dense {
     }
 
     fn tensors(&self) -> Vec<TensorSpec> {
-        let distribution = Distribution::fan_in(self.inputs);
+        let tensor = |name: &str, shape, distribution| TensorSpec { name: name.into(), shape, distribution };
         vec![
-            TensorSpec { name: "weight", shape: vec![self.outputs, self.inputs], distribution },
-            TensorSpec { name: "bias", shape: vec![self.outputs], distribution },
+            tensor("weight", vec![self.outputs, self.inputs], self.weight),
+            tensor("bias", vec![self.outputs], Distribution::fan_in(self.inputs)),
         ]
     }
 
@@ -66,10 +75,11 @@ struct Evaluator {
 }
 
 impl Evaluate for Evaluator {
-    fn forward(&self, input: &[f32], _rows: usize, output: &mut [f32]) {
-        let left = View::rows(input, self.weight.rows());
+    fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
+        output.reshape(examples, self.weight.columns());
         let finish = Finish::Bias { bias: &self.bias, relu: self.relu };
-        Product { left, transposed: false, right: &self.weight, finish, path: self.path }.into_rows(output);
+        Product { left: input.view(), transposed: false, right: &self.weight, finish, path: self.path }
+            .on_this_thread(output);
     }
 }
 
@@ -83,28 +93,30 @@ struct Trainer {
 }
 
 impl Train for Trainer {
-    fn forward(&self, input: View, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
         let [weight, bias] = &self.variables;
+        output.reshape(examples, weight.value.columns());
         let finish = Finish::Bias { bias: &bias.value, relu: self.relu };
-        Product { left: input, transposed: false, right: &weight.value, finish, path: self.path }
+        Product { left: input.view(), transposed: false, right: &weight.value, finish, path: self.path }
             .into_panels(output);
     }
 
     /// With Z = X·W + b: dW = Xᵀ·dZ, db = column sums of dZ, dX = dZ·Wᵀ.
     fn backward(&mut self, pass: Backward) {
-        let Backward { input, output_gradient, input_gradient } = pass;
+        let Backward { input, output_gradient, input_gradient, .. } = pass;
         let Self { variables: [weight, bias], transposed, path, .. } = self;
         let path = *path;
         let of_variables = || {
             let finish = Finish::Store;
-            Product { left: input, transposed: true, right: output_gradient, finish, path }
+            Product { left: input.view(), transposed: true, right: output_gradient, finish, path }
                 .into_panels(&mut weight.gradient);
             output_gradient.sum_rows_into(&mut bias.gradient);
         };
         let of_input = || {
             if let Some(InputGradient { out, rectified }) = input_gradient {
+                out.reshape(input.rows(), input.columns());
                 weight.value.transpose_into(transposed);
-                let finish = rectified.map_or(Finish::Store, Finish::Mask);
+                let finish = if rectified { Finish::Mask(input) } else { Finish::Store };
                 Product { left: output_gradient.view(), transposed: false, right: transposed, finish, path }
                     .into_panels(out);
             }
@@ -112,11 +124,11 @@ impl Train for Trainer {
         rayon::join(of_input, of_variables);
     }
 
-    fn variables(&self) -> &[Variable] {
-        &self.variables
+    fn variables(&self) -> Vec<&Variable> {
+        self.variables.iter().collect()
     }
 
-    fn variables_mut(&mut self) -> &mut [Variable] {
-        &mut self.variables
+    fn variables_mut(&mut self) -> Vec<&mut Variable> {
+        self.variables.iter_mut().collect()
     }
 }

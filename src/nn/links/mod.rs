@@ -1,9 +1,14 @@
 //! The links that a network is a chain of: one file each.
 //!
-//! A link takes and gives rows of `f32`, one per example. [`Link`] is what it is; [`Evaluate`] and [`Train`] are what it
-//! is with values. A new link is a file with these three.
+//! What goes from link to link is a batch: for each example, some channels at each position of a map, as a [`Matrix`] with a column
+//! per channel and a row per position and example, position by position ([`Shape`]). [`Link`] is what a link is; [`Evaluate`] and
+//! [`Train`] are what it is with values. A new link is a file with these three.
 
+pub mod chain;
+pub mod convolution;
 pub mod dense;
+pub mod pool;
+pub mod sequence;
 pub mod variable;
 
 use std::fmt::Debug;
@@ -11,15 +16,64 @@ use std::fmt::Debug;
 use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
-use crate::nn::kernels::{Matrix, Path, View};
+use crate::nn::kernels::{Matrix, Path};
 use crate::nn::links::variable::Variable;
 use crate::nn::params::Parameter;
+
+/// What an example is between two links.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Numbers at each position.
+    pub channels: usize,
+    /// Height and width of the map; 1×1 where there is none.
+    pub map: [usize; 2],
+}
+
+impl Shape {
+    /// A plain vector.
+    pub fn flat(channels: usize) -> Self {
+        Self { channels, map: [1, 1] }
+    }
+
+    /// Positions of the map.
+    pub fn positions(&self) -> usize {
+        self.map[0] * self.map[1]
+    }
+
+    /// Numbers per example.
+    pub fn count(&self) -> usize {
+        self.channels * self.positions()
+    }
+
+    /// A batch of this shape, without examples yet.
+    pub fn batch(&self) -> Matrix {
+        Matrix::zeros(0, self.channels)
+    }
+
+    /// Writes a batch of examples, each a row of channels × height × width, into a matrix of this shape.
+    pub fn load(&self, rows: &[f32], batch: &mut Matrix) {
+        let examples = rows.len() / self.count();
+        batch.reshape(self.positions() * examples, self.channels);
+        let mut values = vec![0.0; self.channels];
+        for (example, row) in rows.chunks_exact(self.count()).enumerate() {
+            if self.positions() == 1 {
+                batch.set_row(example, row);
+                continue;
+            }
+            for position in 0..self.positions() {
+                let channels = row[position..].iter().step_by(self.positions());
+                values.iter_mut().zip(channels).for_each(|(value, channel)| *value = *channel);
+                batch.set_row(position * examples + example, &values);
+            }
+        }
+    }
+}
 
 /// A tensor that a link owns, without values.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TensorSpec {
     /// What it is within its layer: `weight`.
-    pub name: &'static str,
+    pub name: String,
     /// Shape, outermost first.
     pub shape: Vec<usize>,
     /// Where its initial values come from.
@@ -28,10 +82,10 @@ pub struct TensorSpec {
 
 /// What a link is: its sizes and its tensors, without values.
 pub trait Link: Debug + Send + Sync {
-    /// Numbers per example that come in.
-    fn inputs(&self) -> usize;
-    /// Numbers per example that go out.
-    fn outputs(&self) -> usize;
+    /// What comes in.
+    fn input(&self) -> Shape;
+    /// What goes out.
+    fn output(&self) -> Shape;
     /// Whether a ReLU makes its output: then the gradient that it is given is already that before the ReLU.
     fn rectifies(&self) -> bool;
     /// Its tensors, in the order in which the other functions take them.
@@ -40,37 +94,55 @@ pub trait Link: Debug + Send + Sync {
     fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate>;
     /// Packs values of its tensors for training.
     fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train>;
-    /// The same forward pass (rows × inputs to rows × outputs) in candle's operations, whose derivatives are candle's: the
-    /// reference for the kernels.
+    /// The same forward pass in candle's operations, whose derivatives are candle's: the reference for the kernels. Both sides are
+    /// examples × (channels × height × width).
     fn reference(&self, values: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor>;
 }
 
 /// A link with values, ready to be evaluated.
 pub trait Evaluate: Send + Sync {
-    /// Maps `input`, `rows` rows of [`Link::inputs`] numbers, to as many rows of [`Link::outputs`] numbers in `output`.
+    /// Maps a batch to `output`, which is reshaped.
     ///
-    /// Single-threaded. An output row depends on its input row only, bit for bit, however many rows there are.
-    fn forward(&self, input: &[f32], rows: usize, output: &mut [f32]);
+    /// Single-threaded. An example's output depends on its input only, bit for bit, however many examples there are.
+    fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare);
+}
+
+/// Matrices that links between links use, kept from call to call.
+#[derive(Default, Debug)]
+pub struct Spare(Vec<Matrix>);
+
+impl Spare {
+    /// A matrix that nobody uses, of any size and content.
+    pub fn take(&mut self) -> Matrix {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Gives one back.
+    pub fn give(&mut self, matrix: Matrix) {
+        self.0.push(matrix);
+    }
 }
 
 /// A link with values, ready to be trained. Parallel within; the bits do not depend on the number of threads.
 pub trait Train: Send {
-    /// Maps a batch (rows × inputs) to `output` (rows × outputs): the same bits as [`Evaluate::forward`].
-    fn forward(&self, input: View, output: &mut Matrix);
+    /// Maps a batch to `output`, which is reshaped: the same bits as [`Evaluate::forward`].
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix);
     /// Computes the gradients of the variables, and of the input if it is asked for.
     fn backward(&mut self, pass: Backward);
     /// Its tensors.
-    fn variables(&self) -> &[Variable];
+    fn variables(&self) -> Vec<&Variable>;
     /// Its tensors.
-    fn variables_mut(&mut self) -> &mut [Variable];
+    fn variables_mut(&mut self) -> Vec<&mut Variable>;
 }
 
 /// What a backward pass through a link goes from and to.
 #[derive(Debug)]
 pub struct Backward<'a> {
-    /// What the forward pass was given: rows × inputs.
-    pub input: View<'a>,
-    /// Gradient at the output, rows × outputs; of a link that rectifies, before its ReLU.
+    /// What the forward pass was given.
+    pub input: &'a Matrix,
+    /// How many examples that are.
+    pub examples: usize,
+    /// Gradient at the output; of a link that rectifies, before its ReLU.
     pub output_gradient: &'a Matrix,
     /// Gradient at the input, to be written.
     pub input_gradient: Option<InputGradient<'a>>,
@@ -79,8 +151,8 @@ pub struct Backward<'a> {
 /// The gradient at a link's input, to be written.
 #[derive(Debug)]
 pub struct InputGradient<'a> {
-    /// Rows × inputs.
+    /// Of the input's shape.
     pub out: &'a mut Matrix,
-    /// The input, if a ReLU made it: the gradient is 0 where it is 0.
-    pub rectified: Option<&'a Matrix>,
+    /// Whether a ReLU made the input: then the gradient is 0 where the input is 0.
+    pub rectified: bool,
 }

@@ -14,6 +14,8 @@ pub enum Layout {
     Transposed,
     /// A vector `[n]` as a matrix of one row.
     Row,
+    /// A convolution's weight `[out, in, height, width]` as a (taps·in)×out matrix, tap by tap.
+    Taps,
 }
 
 impl Layout {
@@ -25,12 +27,23 @@ impl Layout {
                 Matrix::from_rows(out, inputs, &parameter.values).transpose_into(&mut matrix);
                 matrix
             }
+            (Self::Taps, &[out, inputs, height, width]) => {
+                let taps = height * width;
+                let mut matrix = Matrix::zeros(taps * inputs, out);
+                let mut row = vec![0.0; out];
+                for (tap, input) in (0..taps).flat_map(|tap| (0..inputs).map(move |input| (tap, input))) {
+                    let values = parameter.values[input * taps + tap..].iter().step_by(inputs * taps);
+                    row.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+                    matrix.set_row(tap * inputs + input, &row);
+                }
+                matrix
+            }
             _ => Matrix::from_rows(1, parameter.values.len(), &parameter.values),
         }
     }
 
     /// To PyTorch's layout.
-    pub fn unpack(self, matrix: &Matrix) -> Vec<f32> {
+    pub fn unpack(self, matrix: &Matrix, shape: &[usize]) -> Vec<f32> {
         match self {
             Self::Transposed => {
                 let mut rows = Matrix::zeros(matrix.columns(), matrix.rows());
@@ -38,6 +51,17 @@ impl Layout {
                 rows.to_rows()
             }
             Self::Row => matrix.to_rows(),
+            Self::Taps => {
+                let (taps, inputs) = (shape[2] * shape[3], shape[1]);
+                let mut values = vec![0.0; shape.iter().product()];
+                let mut row = vec![0.0; shape[0]];
+                for (tap, input) in (0..taps).flat_map(|tap| (0..inputs).map(move |input| (tap, input))) {
+                    matrix.copy_row(tap * inputs + input, &mut row);
+                    let targets = values[input * taps + tap..].iter_mut().step_by(inputs * taps);
+                    targets.zip(&row).for_each(|(to, from)| *to = *from);
+                }
+                values
+            }
         }
     }
 }

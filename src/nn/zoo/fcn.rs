@@ -38,7 +38,7 @@ impl Fcn {
         for index in 1..=self.depth + 1 {
             let hidden = index <= self.depth;
             let outputs = if hidden { self.width } else { classes };
-            let link: Box<dyn Link> = Box::new(Dense { inputs, outputs, relu: hidden });
+            let link: Box<dyn Link> = Box::new(Dense::new(inputs, outputs, hidden));
             layers.push(Layer { name: LayerName::new(format!("layer{index}")), link });
             inputs = outputs;
         }

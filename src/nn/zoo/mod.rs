@@ -1,11 +1,13 @@
 //! The models: one file each, and a line in [`Arch`].
 
 mod fcn;
+mod vgg;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use fcn::Fcn;
+pub use vgg::Vgg;
 
 use crate::nn::network::Network;
 use crate::nn::problem::Problem;
@@ -16,6 +18,8 @@ use crate::nn::problem::Problem;
 pub enum Arch {
     /// Fully connected.
     Fcn(Fcn),
+    /// Convolutions, for small images.
+    Vgg(Vgg),
 }
 
 impl Arch {
@@ -23,6 +27,7 @@ impl Arch {
     pub fn name(&self) -> String {
         match self {
             Self::Fcn(fcn) => fcn.name(),
+            Self::Vgg(vgg) => vgg.name(),
         }
     }
 
@@ -30,6 +35,7 @@ impl Arch {
     pub fn problem(&self) -> Option<Problem> {
         match self {
             Self::Fcn(fcn) => fcn.problem(),
+            Self::Vgg(vgg) => vgg.problem(),
         }
     }
 
@@ -37,6 +43,7 @@ impl Arch {
     pub fn network(&self, shape: [usize; 3], classes: usize) -> Network {
         match self {
             Self::Fcn(fcn) => fcn.network(shape, classes),
+            Self::Vgg(vgg) => vgg.network(shape, classes),
         }
     }
 }

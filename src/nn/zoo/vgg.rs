@@ -1,0 +1,106 @@
+//! VGG (Simonyan and Zisserman), as the study has it for small images: five stages of 3×3 convolutions, each stage halved at its end,
+//! and a head of 4096 → 4096 → classes (its appendix A).
+//!
+//! | depth | convolutions per stage (64, 128, 256, 512, 512 channels) |
+//! | --- | --- |
+//! | 11 | 1, 1, 2, 2, 2 |
+//! | 13 | 2, 2, 2, 2, 2 |
+//! | 16 | 2, 2, 3, 3, 3 |
+//! | 19 | 2, 2, 4, 4, 4 |
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::base::name::LayerName;
+use crate::nn::init::Distribution;
+use crate::nn::kernels::Window;
+use crate::nn::links::convolution::Convolution;
+use crate::nn::links::dense::Dense;
+use crate::nn::links::pool::Pool;
+use crate::nn::links::sequence::Sequence;
+use crate::nn::links::{Link, Shape};
+use crate::nn::network::{Layer, Network};
+use crate::nn::problem::{self, Problem};
+
+/// Channels of each stage.
+const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
+
+/// Depth of a VGG; its layers are `stage1.block1` and so on, `fc1`, `fc2`, `final_linear`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vgg {
+    /// Number of layers with weights: 11, 13, 16 or 19.
+    pub depth: usize,
+    /// Width of the two hidden layers of the head.
+    #[serde(default = "head", skip_serializing_if = "is_head")]
+    pub head: usize,
+}
+
+fn head() -> usize {
+    4096
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn is_head(width: &usize) -> bool {
+    *width == head()
+}
+
+impl Vgg {
+    pub(super) fn name(&self) -> String {
+        format!("vgg{}", self.depth)
+    }
+
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let depth = Problem { path: "vgg.depth", message: "there is no such VGG", hint: "give 11, 13, 16 or 19" };
+        let head = Problem { path: "vgg.head", message: "the hidden layers are empty", hint: "give 1 or more" };
+        problem::first([(self.blocks().is_some(), depth), (self.head >= 1, head)])
+    }
+
+    /// Convolutions of each stage.
+    fn blocks(&self) -> Option<[usize; 5]> {
+        match self.depth {
+            11 => Some([1, 1, 2, 2, 2]),
+            13 => Some([2, 2, 2, 2, 2]),
+            16 => Some([2, 2, 3, 3, 3]),
+            19 => Some([2, 2, 4, 4, 4]),
+            _ => None,
+        }
+    }
+
+    pub(super) fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
+        let mut shape = Shape { channels, map: [height, width] };
+        let mut layers = Vec::new();
+        let mut push = |name: String, link: Box<dyn Link>| {
+            layers.push(Layer { name: LayerName::new(name), link });
+        };
+        let blocks = self.blocks().expect("the depth was checked");
+        for (stage, (count, channels)) in blocks.into_iter().zip(CHANNELS).enumerate() {
+            for block in 1..=count {
+                let link = convolution(shape, channels, block == count);
+                shape = link.output();
+                push(format!("stage{}.block{block}", stage + 1), link);
+            }
+        }
+        let mut inputs = shape.count();
+        for (name, outputs) in [("fc1", self.head), ("fc2", self.head), ("final_linear", classes)] {
+            let weight = Distribution::glorot(inputs, outputs);
+            let relu = name != "final_linear";
+            push(name.into(), Box::new(Dense { weight, ..Dense::new(inputs, outputs, relu) }));
+            inputs = outputs;
+        }
+        Network::new(layers)
+    }
+}
+
+/// A 3×3 convolution and a ReLU; at the end of a stage, the largest of each 2×2 window follows.
+fn convolution(input: Shape, channels: usize, is_last: bool) -> Box<dyn Link> {
+    let window = Window { kernel: [3, 3], stride: [1, 1], padding: [1, 1] };
+    let weight = Distribution::glorot(9 * input.channels, 9 * channels);
+    let bias = Some(Distribution::Zero);
+    let convolution = Convolution { input, channels, window, relu: true, weight, bias };
+    if !is_last {
+        return Box::new(convolution);
+    }
+    let pool = Pool::halve(convolution.output());
+    Box::new(Sequence(vec![("", Box::new(convolution)), ("", Box::new(pool))]))
+}

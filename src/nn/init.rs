@@ -17,6 +17,8 @@ pub enum Distribution {
     },
     /// Zero.
     Zero,
+    /// One.
+    One,
 }
 
 impl Distribution {
@@ -37,6 +39,7 @@ impl Distribution {
             Self::Uniform { bound } => stream.uniform(-bound, bound) as f32,
             Self::Normal { std } => (std * stream.normal()) as f32,
             Self::Zero => 0.0,
+            Self::One => 1.0,
         };
         (0..count).map(|_| draw()).collect()
     }

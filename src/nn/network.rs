@@ -105,7 +105,6 @@ impl Network {
         let values: Vec<_> = params.of_layer(name).collect();
         Prepared(link.evaluator(&values, self.path))
     }
-
 }
 
 impl Prepared {

@@ -2,8 +2,9 @@
 
 use layerwise::base::rng;
 use layerwise::nn::autograd;
-use layerwise::nn::kernels::Path;
+use layerwise::nn::kernels::{Matrix, Path};
 use layerwise::nn::learner::Learner;
+use layerwise::nn::links::Spare;
 use layerwise::nn::network::Network;
 use layerwise::nn::optimizer::{Optimizer, Sgd, Update};
 use layerwise::nn::params::{Parameter, Params};
@@ -47,16 +48,39 @@ fn kernels_agree_with_candle() {
         for path in Path::available() {
             let network = fcn(depth, width, [1, 7, 11], classes).on(path);
             let params = network.init(3);
-            let (input, labels) = batch(network.features(), classes, rows);
-            let theirs = autograd::differentiate(&network, &params, &input, &labels).unwrap();
-            let mut learner = Learner::new(&network, &params);
-            let score = learner.differentiate(&input, &labels);
-            let what = format!("fcn{depth}x{width}, {rows} rows, {path:?}");
-            assert!(difference(&learner.logits(), &theirs.logits) < 1e-5, "{what}");
-            assert!((score.mean_loss() - f64::from(theirs.loss)).abs() < 1e-5, "{what}");
-            assert_close(&learner.gradients(), &theirs.gradients, 1e-5, &what);
-            assert_eq!(learner.params(), params, "{what}");
+            agrees_with_candle(&network, &params, classes, rows, 1e-5);
         }
+    }
+}
+
+fn agrees_with_candle(network: &Network, params: &Params, classes: usize, rows: usize, tolerance: f32) {
+    let (input, labels) = batch(network.features(), classes, rows);
+    let theirs = autograd::differentiate(network, params, &input, &labels).unwrap();
+    let mut learner = Learner::new(network, params);
+    let score = learner.differentiate(&input, &labels);
+    let what = format!("{} layers, {rows} rows, {:?}", network.layers().len(), network.path());
+    assert!(difference(&learner.logits(), &theirs.logits) < tolerance, "{what}");
+    assert!((score.mean_loss() - f64::from(theirs.loss)).abs() < 1e-5, "{what}");
+    assert_close(&learner.gradients(), &theirs.gradients, tolerance, &what);
+}
+
+/// Whole models on maps that are small enough for candle, with values that leave no tensor without a say.
+#[test]
+fn models_agree_with_candle() {
+    for (arch, shape, rows, tolerance) in [
+        (r#"{"vgg": {"depth": 11, "head": 24}}"#, [3, 32, 32], 3, 1e-5),
+        (r#"{"resnet": {"depth": 18}}"#, [3, 8, 8], 4, 1e-4),
+        (r#"{"resnet": {"depth": 18, "bn": true}}"#, [1, 9, 9], 5, 1e-3),
+        (r#"{"resnet": {"depth": 50, "bn": true}}"#, [3, 8, 8], 3, 1e-3),
+    ] {
+        let arch: Arch = serde_json::from_str(arch).unwrap();
+        let network = arch.network(shape, 10);
+        let mut params = network.init(3);
+        let mut stream = rng::stream(0, &["shake"]);
+        params.0.iter_mut().flat_map(|parameter| &mut parameter.values).for_each(|value| {
+            *value += 0.01 * stream.normal() as f32;
+        });
+        agrees_with_candle(&network, &params, 10, rows, tolerance);
     }
 }
 
@@ -68,13 +92,14 @@ fn evaluation_gives_the_bits_of_training() {
         let (input, labels) = batch(25, 10, 67);
         let mut learner = Learner::new(&network, &params);
         learner.differentiate(&input, &labels);
-        let mut rows = input;
+        let mut batch = Matrix::default();
+        network.input().load(&input, &mut batch);
         for layer in 0..network.layers().len() {
-            let mut output = Vec::new();
-            network.forward(layer, &network.prepare(layer, &params), &rows, 67, &mut output);
-            rows = output;
+            let mut output = Matrix::default();
+            network.prepare(layer, &params).forward(&batch, 67, &mut output, &mut Spare::default());
+            batch = output;
         }
-        assert_eq!(rows, learner.logits(), "{path:?}");
+        assert_eq!(batch.to_rows(), learner.logits(), "{path:?}");
     }
 }
 

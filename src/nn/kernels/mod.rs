@@ -6,6 +6,7 @@
 
 pub mod convolution;
 pub mod matrix;
+pub mod norm;
 pub mod pool;
 pub mod product;
 mod tile;

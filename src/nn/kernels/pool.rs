@@ -37,16 +37,18 @@ pub fn forward_to_train(
     let (rows, block) = (out.rows(), out.rows() / taps.outputs());
     chosen.resize(out.values().len(), 0);
     let chosen = chosen.par_chunks_mut(PANEL * rows);
-    out.values_mut().par_chunks_mut(PANEL * rows).zip(chosen).enumerate().for_each(|(panel, (values, chosen))| {
-        let width = values.len() / rows;
-        let chosen = chosen.par_chunks_mut(width * block);
-        values.par_chunks_mut(width * block).zip(chosen).enumerate().for_each(|(position, (out, chosen))| {
-            match pooling {
-                Pooling::Mean => window(pooling, taps, input, panel, position, out),
-                Pooling::Largest => largest(taps, input, panel, position, out, chosen),
-            }
-        });
-    });
+    out.values_mut().par_chunks_mut(PANEL * rows).zip(chosen).enumerate().for_each(
+        |(panel, (values, chosen))| {
+            let width = values.len() / rows;
+            let chosen = chosen.par_chunks_mut(width * block);
+            values.par_chunks_mut(width * block).zip(chosen).enumerate().for_each(
+                |(position, (out, chosen))| match pooling {
+                    Pooling::Mean => window(pooling, taps, input, panel, position, out),
+                    Pooling::Largest => largest(taps, input, panel, position, out, chosen),
+                },
+            );
+        },
+    );
 }
 
 /// Computes the gradient at the input; 0 where `mask`, of its shape, is not positive.
@@ -103,7 +105,9 @@ fn window(pooling: Pooling, taps: &Taps, input: &Matrix, panel: usize, position:
     for values in sources {
         let pairs = out.iter_mut().zip(values);
         match pooling {
-            Pooling::Largest => pairs.for_each(|(out, value)| *out = if *value > *out { *value } else { *out }),
+            Pooling::Largest => {
+                pairs.for_each(|(out, value)| *out = if *value > *out { *value } else { *out })
+            }
             Pooling::Mean => pairs.for_each(|(out, value)| *out += value),
         }
     }

@@ -3,7 +3,9 @@
 use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
-use crate::nn::kernels::{Convolution as Kernel, Finish, Matrix, Path, Taps, WeightGradient, Window, transpose_taps};
+use crate::nn::kernels::{
+    Convolution as Kernel, Finish, Matrix, Path, Taps, WeightGradient, Window, transpose_taps,
+};
 use crate::nn::links::variable::{Layout, Variable};
 use crate::nn::links::{Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
@@ -81,7 +83,10 @@ impl Link for Convolution {
     fn reference(&self, values: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor> {
         let [height, width] = self.input.map;
         let ([stride, other_stride], [padding, other_padding]) = (self.window.stride, self.window.padding);
-        assert!(stride == other_stride && padding == other_padding, "candle's convolutions are the same both ways");
+        assert!(
+            stride == other_stride && padding == other_padding,
+            "candle's convolutions are the same both ways"
+        );
         let input = input.reshape(((), self.input.channels, height, width))?;
         let mut output = input.conv2d(values[0], padding, stride, 1, 1)?;
         if let Some(bias) = values.get(1) {

@@ -7,7 +7,10 @@
 pub mod chain;
 pub mod convolution;
 pub mod dense;
+pub mod norm;
 pub mod pool;
+pub mod rectify;
+pub mod residual;
 pub mod sequence;
 pub mod variable;
 

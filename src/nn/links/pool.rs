@@ -65,7 +65,8 @@ impl Link for Pool {
     fn reference(&self, _: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor> {
         let [height, width] = self.input.map;
         let input = input.reshape(((), self.input.channels, height, width))?;
-        let ([kernel_height, kernel_width], [stride_down, stride_right]) = (self.window.kernel, self.window.stride);
+        let ([kernel_height, kernel_width], [stride_down, stride_right]) =
+            (self.window.kernel, self.window.stride);
         let (size, stride) = ((kernel_height, kernel_width), (stride_down, stride_right));
         let output = match self.pooling {
             Pooling::Largest => input.max_pool2d_with_stride(size, stride)?,

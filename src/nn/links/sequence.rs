@@ -45,9 +45,10 @@ impl Link for Sequence {
         let name = |prefix: &str, name: String| {
             if prefix.is_empty() { name } else { format!("{prefix}.{name}") }
         };
-        let tensors = self.0.iter().flat_map(|(prefix, link)| {
-            link.tensors().into_iter().map(move |tensor| (*prefix, tensor))
-        });
+        let tensors = self
+            .0
+            .iter()
+            .flat_map(|(prefix, link)| link.tensors().into_iter().map(move |tensor| (*prefix, tensor)));
         tensors.map(|(prefix, tensor)| TensorSpec { name: name(prefix, tensor.name), ..tensor }).collect()
     }
 

@@ -76,6 +76,8 @@ pub struct Variable {
     /// The optimizer's momentum buffer.
     pub momentum: Matrix,
     layout: Layout,
+    /// Whether the optimizer changes it.
+    is_trained: bool,
 }
 
 impl Variable {
@@ -83,7 +85,12 @@ impl Variable {
     pub fn new(parameter: &Parameter, layout: Layout) -> Self {
         let value = layout.pack(parameter);
         let zeros = || Matrix::zeros(value.rows(), value.columns());
-        Self { gradient: zeros(), momentum: zeros(), value, layout }
+        Self { gradient: zeros(), momentum: zeros(), value, layout, is_trained: true }
+    }
+
+    /// A tensor that the link itself keeps up to date, without a gradient.
+    pub fn statistic(parameter: &Parameter, layout: Layout) -> Self {
+        Self { is_trained: false, ..Self::new(parameter, layout) }
     }
 
     /// How it is kept.
@@ -93,6 +100,9 @@ impl Variable {
 
     /// Makes a step of the optimizer.
     pub fn update(&mut self, update: &Update) {
+        if !self.is_trained {
+            return;
+        }
         const TASK: usize = 1 << 14;
         let values = self.value.values_mut().par_chunks_mut(TASK);
         let momenta = self.momentum.values_mut().par_chunks_mut(TASK);

@@ -8,6 +8,7 @@ use crate::nn::links::Link;
 use crate::nn::links::dense::Dense;
 use crate::nn::network::{Layer, Network};
 use crate::nn::problem::{self, Problem};
+use crate::nn::zoo::Model;
 
 /// Depth and width of a fully connected network; 3×256 has four layers, `layer1` to `layer4`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -19,12 +20,12 @@ pub struct Fcn {
     pub width: usize,
 }
 
-impl Fcn {
-    pub(super) fn name(&self) -> String {
+impl Model for Fcn {
+    fn name(&self) -> String {
         format!("fcn{}x{}", self.depth, self.width)
     }
 
-    pub(super) fn problem(&self) -> Option<Problem> {
+    fn problem(&self) -> Option<Problem> {
         let hint = "give 1 or more";
         problem::first([
             (self.depth >= 1, Problem { path: "fcn.depth", message: "there is no hidden layer", hint }),
@@ -32,7 +33,7 @@ impl Fcn {
         ])
     }
 
-    pub(super) fn network(&self, shape: [usize; 3], classes: usize) -> Network {
+    fn network(&self, shape: [usize; 3], classes: usize) -> Network {
         let mut inputs = shape.iter().product();
         let mut layers = Vec::new();
         for index in 1..=self.depth + 1 {

@@ -1,12 +1,14 @@
 //! The models: one file each, and a line in [`Arch`].
 
 mod fcn;
+mod resnet;
 mod vgg;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use fcn::Fcn;
+pub use resnet::ResNet;
 pub use vgg::Vgg;
 
 use crate::nn::network::Network;
@@ -20,31 +22,42 @@ pub enum Arch {
     Fcn(Fcn),
     /// Convolutions, for small images.
     Vgg(Vgg),
+    /// Residual blocks, for small images.
+    Resnet(ResNet),
+}
+
+/// A kind of network.
+trait Model {
+    /// A short name: `fcn3x256`.
+    fn name(&self) -> String;
+    /// What is wrong with its settings, if anything.
+    fn problem(&self) -> Option<Problem>;
+    /// Builds it for examples of this shape (channels, height, width) and this many classes.
+    fn network(&self, shape: [usize; 3], classes: usize) -> Network;
 }
 
 impl Arch {
+    fn model(&self) -> &dyn Model {
+        match self {
+            Self::Fcn(model) => model,
+            Self::Vgg(model) => model,
+            Self::Resnet(model) => model,
+        }
+    }
+
     /// A short name: `fcn3x256`.
     pub fn name(&self) -> String {
-        match self {
-            Self::Fcn(fcn) => fcn.name(),
-            Self::Vgg(vgg) => vgg.name(),
-        }
+        self.model().name()
     }
 
     /// What is wrong with it, if anything.
     pub fn problem(&self) -> Option<Problem> {
-        match self {
-            Self::Fcn(fcn) => fcn.problem(),
-            Self::Vgg(vgg) => vgg.problem(),
-        }
+        self.model().problem()
     }
 
     /// Builds the network for examples of this shape (channels, height, width) and this many classes.
     pub fn network(&self, shape: [usize; 3], classes: usize) -> Network {
-        match self {
-            Self::Fcn(fcn) => fcn.network(shape, classes),
-            Self::Vgg(vgg) => vgg.network(shape, classes),
-        }
+        self.model().network(shape, classes)
     }
 }
 
@@ -60,5 +73,24 @@ mod tests {
             serde_json::from_str::<Arch>(r#"{"fcn": {"depth": 3, "width": 256, "dropout": 0}}"#).is_err()
         );
         assert!(serde_json::from_str::<Arch>(r#"{"mlp": {}}"#).is_err());
+    }
+
+    /// Counted by PyTorch for the same tables (`benches/peers/models.py`).
+    #[test]
+    fn networks_have_as_many_parameters_as_published() {
+        let count = |text: &str| {
+            let arch: Arch = serde_json::from_str(text).unwrap();
+            assert_eq!(arch.problem(), None);
+            let network = arch.network([3, 32, 32], 10);
+            let trained = network.tensors().filter(|(name, _)| !name.contains("running"));
+            (
+                network.layers().len(),
+                trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum::<usize>(),
+            )
+        };
+        assert_eq!(count(r#"{"vgg": {"depth": 11}}"#), (11, 28_144_010));
+        assert_eq!(count(r#"{"vgg": {"depth": 16}}"#), (16, 33_638_218));
+        assert_eq!(count(r#"{"resnet": {"depth": 18, "bn": true}}"#), (10, 11_171_146));
+        assert_eq!(count(r#"{"resnet": {"depth": 50}}"#), (18, 0));
     }
 }

@@ -21,6 +21,7 @@ use crate::nn::links::sequence::Sequence;
 use crate::nn::links::{Link, Shape};
 use crate::nn::network::{Layer, Network};
 use crate::nn::problem::{self, Problem};
+use crate::nn::zoo::Model;
 
 /// Channels of each stage.
 const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
@@ -46,16 +47,6 @@ fn is_head(width: &usize) -> bool {
 }
 
 impl Vgg {
-    pub(super) fn name(&self) -> String {
-        format!("vgg{}", self.depth)
-    }
-
-    pub(super) fn problem(&self) -> Option<Problem> {
-        let depth = Problem { path: "vgg.depth", message: "there is no such VGG", hint: "give 11, 13, 16 or 19" };
-        let head = Problem { path: "vgg.head", message: "the hidden layers are empty", hint: "give 1 or more" };
-        problem::first([(self.blocks().is_some(), depth), (self.head >= 1, head)])
-    }
-
     /// Convolutions of each stage.
     fn blocks(&self) -> Option<[usize; 5]> {
         match self.depth {
@@ -66,8 +57,22 @@ impl Vgg {
             _ => None,
         }
     }
+}
 
-    pub(super) fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
+impl Model for Vgg {
+    fn name(&self) -> String {
+        format!("vgg{}", self.depth)
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let depth =
+            Problem { path: "vgg.depth", message: "there is no such VGG", hint: "give 11, 13, 16 or 19" };
+        let head =
+            Problem { path: "vgg.head", message: "the hidden layers are empty", hint: "give 1 or more" };
+        problem::first([(self.blocks().is_some(), depth), (self.head >= 1, head)])
+    }
+
+    fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
         let mut shape = Shape { channels, map: [height, width] };
         let mut layers = Vec::new();
         let mut push = |name: String, link: Box<dyn Link>| {

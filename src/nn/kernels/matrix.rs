@@ -72,6 +72,12 @@ impl Matrix {
         self.values.resize(rows * self.columns.next_multiple_of(LANES), 0.0);
     }
 
+    /// Gives it another shape; what it holds is then meaningless. Allocates only beyond the largest so far.
+    pub fn set_shape(&mut self, rows: usize, columns: usize) {
+        self.columns = columns;
+        self.set_rows(rows);
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows

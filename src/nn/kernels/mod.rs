@@ -4,12 +4,21 @@
 //! of the sum only. So results are the same bits for any number of threads and of rows, and on every machine of one
 //! [`Path`].
 
+pub mod convolution;
+pub mod finish;
 pub mod matrix;
+pub mod peak;
 pub mod product;
+pub mod taps;
 mod tile;
+pub mod weight_gradient;
 
+pub use convolution::{Convolution, transpose_taps};
+pub use finish::Finish;
 pub use matrix::{Matrix, View};
-pub use product::{Finish, Product};
+pub use product::Product;
+pub use taps::{Taps, Window};
+pub use weight_gradient::WeightGradient;
 
 /// Raised when a change of the kernels changes results.
 const GENERATION: u32 = 1;

@@ -9,16 +9,12 @@ pub mod finish;
 pub mod matrix;
 pub mod peak;
 pub mod product;
-pub mod taps;
 mod tile;
-pub mod weight_gradient;
 
-pub use convolution::{Convolution, transpose_taps};
+pub use convolution::{Convolution, Taps, WeightGradient, Window, transpose_taps};
 pub use finish::Finish;
 pub use matrix::{Matrix, View};
 pub use product::Product;
-pub use taps::{Taps, Window};
-pub use weight_gradient::WeightGradient;
 
 /// Raised when a change of the kernels changes results.
 const GENERATION: u32 = 1;

@@ -62,6 +62,7 @@ impl Taps {
     }
 
     /// The same pairs seen from the input: what the gradient at the input sums.
+    #[must_use]
     pub fn flipped(&self) -> Self {
         let mut sights = vec![Vec::new(); self.inputs];
         for (output, seen) in self.sights.iter().enumerate() {
@@ -69,7 +70,9 @@ impl Taps {
                 sights[sight.position].push(Sight { tap: sight.tap, position: output });
             }
         }
-        sights.iter_mut().for_each(|seen| seen.sort_by_key(|sight| sight.tap));
+        for seen in &mut sights {
+            seen.sort_by_key(|sight| sight.tap);
+        }
         Self { count: self.count, inputs: self.outputs(), sights }
     }
 

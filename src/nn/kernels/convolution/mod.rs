@@ -6,6 +6,13 @@
 //!
 //! The weight has taps·channels rows, tap by tap, and a column per output channel. A sum runs over the taps, and for
 //! each over the channels, in this order.
+//!
+//! The gradient at the input is a convolution too: of the gradient at the output, with flipped taps and a transposed
+//! weight.
+
+mod taps;
+mod transpose;
+mod weight_gradient;
 
 use std::ops::Range;
 
@@ -13,9 +20,12 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
 use crate::nn::kernels::matrix::{Matrix, PANEL};
-use crate::nn::kernels::taps::Taps;
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 use crate::nn::kernels::{Finish, Path};
+
+pub use taps::{Taps, Window};
+pub use transpose::transpose_taps;
+pub use weight_gradient::WeightGradient;
 
 /// A task has at least so many multiplications: a few microseconds.
 const TASK: usize = 1 << 19;
@@ -75,11 +85,11 @@ impl Convolution<'_> {
     fn block(&self, panel: usize, position: usize, out: &mut [f32], width: usize) {
         let terms = self.taps.of(position).len() * self.input.columns().div_ceil(PANEL);
         for first in (0..terms.max(1)).step_by(GROUP) {
-            let group = first..terms.min(first + GROUP);
+            let range = first..terms.min(first + GROUP);
             let begin = if first == 0 { Begin::Zero } else { Begin::There };
-            let last = group.end == terms;
+            let last = range.end == terms;
             tile::sum(
-                &Group { convolution: self, panel, position, group, last },
+                &Group { convolution: self, panel, position, range, last },
                 begin,
                 self.path,
                 out,
@@ -94,7 +104,7 @@ struct Group<'a> {
     convolution: &'a Convolution<'a>,
     panel: usize,
     position: usize,
-    group: Range<usize>,
+    range: Range<usize>,
     last: bool,
 }
 
@@ -110,7 +120,7 @@ impl Terms for Group<'_> {
         let (sights, channels) = (taps.of(self.position), input.columns());
         let (weight, width) = weight.panel(self.panel);
         let strips = channels.div_ceil(PANEL);
-        for term in self.group.clone() {
+        for term in self.range.clone() {
             let (sight, strip) = (&sights[term / strips], term % strips);
             let (left, stride, depth) = input.view().strip(strip);
             let left = Strided(&left[(sight.position * examples + row) * stride..], stride);
@@ -129,33 +139,5 @@ impl Terms for Group<'_> {
     }
 }
 
-/// Rearranges the weight of a convolution tap by tap, from (taps·channels)×outputs to (taps·outputs)×channels: the weight
-/// of the convolution that gives the gradient at the input.
-pub fn transpose_taps(weight: &Matrix, taps: usize, out: &mut Matrix) {
-    let (channels, outputs) = (weight.rows() / taps, weight.columns());
-    assert_eq!(taps * channels, weight.rows(), "rows of a weight");
-    assert_eq!((taps * outputs, channels), (out.rows(), out.columns()), "shape of a transposed weight");
-    out.values_mut().par_chunks_mut(PANEL * taps * outputs).enumerate().for_each(|(panel, values)| {
-        let width = values.len() / (taps * outputs);
-        values.par_chunks_mut(outputs * width).enumerate().for_each(|(tap, values)| {
-            values.par_chunks_mut(PANEL * width).enumerate().for_each(|(strip, out)| {
-                let (source, stride) = weight.panel(strip);
-                let rows = (channels - panel * PANEL).min(PANEL);
-                let source = &source[(tap * channels + panel * PANEL) * stride..][..rows * stride];
-                transpose(source, stride, out, width);
-            });
-        });
-    });
-}
-
-fn transpose(source: &[f32], stride: usize, out: &mut [f32], width: usize) {
-    for (column, out) in out.chunks_mut(width).enumerate() {
-        for (value, source) in out.iter_mut().zip(source[column..].iter().step_by(stride)) {
-            *value = *source;
-        }
-    }
-}
-
 #[cfg(test)]
-#[path = "convolution_tests.rs"]
 mod tests;

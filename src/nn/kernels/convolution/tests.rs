@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::*;
 use crate::base::rng;
-use crate::nn::kernels::{WeightGradient, Window};
 
 /// A convolution's shape.
 #[derive(Clone, Copy, Debug)]
@@ -135,14 +134,14 @@ impl Setting {
         let [height, width] = window.output(map);
         for (y, x) in (0..height * width).map(|at| (at / width, at % width)) {
             for (ky, kx) in (0..self.taps.count()).map(|at| (at / window.kernel[1], at % window.kernel[1])) {
-                let place = |axis: usize, at, tap| {
-                    (at * window.stride[axis] + tap) as isize - window.padding[axis] as isize
-                };
-                let (from_y, from_x) = (place(0, y, ky), place(1, x, kx));
-                if from_y < 0 || from_x < 0 || from_y >= map[0] as isize || from_x >= map[1] as isize {
+                // Counted from the corner of the padding.
+                let place = |axis: usize, at, tap| at * window.stride[axis] + tap;
+                let (padded_y, padded_x) = (place(0, y, ky), place(1, x, kx));
+                let [top, left] = window.padding;
+                if !(top..top + map[0]).contains(&padded_y) || !(left..left + map[1]).contains(&padded_x) {
                     continue;
                 }
-                let from = from_y as usize * map[1] + from_x as usize;
+                let from = (padded_y - top) * map[1] + padded_x - left;
                 for example in 0..examples {
                     call(
                         (y * width + x) * examples + example,
@@ -277,12 +276,14 @@ fn bits_do_not_depend_on_threads() {
 
 #[test]
 fn memory_for_parts_may_have_served_another_convolution() {
-    let mut parts = Vec::new();
+    let mut parts: Vec<Matrix> = Vec::new();
     for setting in SHAPES.map(Setting::new) {
         for path in Path::available() {
             let fresh = setting.weight_gradient(&mut Vec::new(), path);
             assert_eq!(setting.weight_gradient(&mut parts, path), fresh);
-            parts.iter_mut().for_each(|part: &mut Matrix| part.values_mut().fill(f32::NAN));
+            for part in &mut parts {
+                part.values_mut().fill(f32::NAN);
+            }
         }
     }
 }

@@ -4,8 +4,8 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 use rayon::slice::ParallelSliceMut;
 
 use crate::nn::kernels::Path;
+use crate::nn::kernels::convolution::Taps;
 use crate::nn::kernels::matrix::{Matrix, PANEL};
-use crate::nn::kernels::taps::Taps;
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 
 /// So many tasks at least, where there are enough positions.
@@ -49,7 +49,9 @@ impl WeightGradient<'_> {
             parts.resize_with(others, Matrix::default);
         }
         let parts = &mut parts[..others];
-        parts.iter_mut().for_each(|part| part.set_shape(rows, outputs));
+        for part in &mut *parts {
+            part.set_shape(rows, outputs);
+        }
         let tasks = self.tasks(positions, std::iter::once(&mut *out).chain(&mut *parts));
         tasks.into_par_iter().for_each(|mut task| task.run(&self));
         out.values_mut().par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {

@@ -4,6 +4,7 @@
 //! of the sum only. So results are the same bits for any number of threads and of rows, and on every machine of one
 //! [`Path`].
 
+mod aligned;
 pub mod convolution;
 pub mod finish;
 pub mod matrix;

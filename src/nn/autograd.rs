@@ -31,8 +31,12 @@ pub fn differentiate(network: &Network, params: &Params, input: &[f32], labels: 
     let loss = candle_nn::loss::cross_entropy(&rows, &targets)?;
     let gradients = loss.backward()?;
     let gradient = |(parameter, variable): (&Parameter, &Var)| {
-        let gradient = gradients.get(variable).expect("the loss depends on each tensor");
-        Ok(Parameter { values: gradient.flatten_all()?.to_vec1()?, ..parameter.clone() })
+        // The loss does not depend on running means, which only evaluation uses.
+        let values = match gradients.get(variable) {
+            Some(gradient) => gradient.flatten_all()?.to_vec1()?,
+            None => vec![0.0; parameter.values.len()],
+        };
+        Ok(Parameter { values, ..parameter.clone() })
     };
     Ok(Reference {
         logits: rows.flatten_all()?.to_vec1()?,

@@ -61,7 +61,7 @@ impl Learner {
         let examples = labels.len();
         shape.load(input, batch);
         chain.forward(batch, examples, logits);
-        gradient.reshape(logits.rows(), logits.columns());
+        gradient.set_shape(logits.rows(), logits.columns());
         let score = loss::cross_entropy_gradient(logits, labels, gradient, row);
         let pass = Backward { input: batch, examples, output_gradient: gradient, input_gradient: None };
         chain.backward(pass);

@@ -32,7 +32,7 @@ fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
     let largest = theirs.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let difference =
         ours.iter().zip(theirs).fold(0.0_f32, |difference, (a, b)| difference.max((a - b).abs()));
-    difference / largest
+    if largest == 0.0 { difference } else { difference / largest }
 }
 
 fn assert_close(ours: &Params, theirs: &Params, tolerance: f32, what: &str) {
@@ -71,7 +71,8 @@ fn models_agree_with_candle() {
         (r#"{"vgg": {"depth": 11, "head": 24}}"#, [3, 32, 32], 3, 1e-5),
         (r#"{"resnet": {"depth": 18}}"#, [3, 8, 8], 4, 1e-4),
         (r#"{"resnet": {"depth": 18, "bn": true}}"#, [1, 9, 9], 5, 1e-3),
-        (r#"{"resnet": {"depth": 50, "bn": true}}"#, [3, 8, 8], 3, 1e-3),
+        (r#"{"resnet": {"depth": 50}}"#, [3, 8, 8], 2, 1e-4),
+        (r#"{"resnet": {"depth": 50, "bn": true}}"#, [3, 16, 16], 4, 1e-3),
     ] {
         let arch: Arch = serde_json::from_str(arch).unwrap();
         let network = arch.network(shape, 10);

@@ -12,6 +12,8 @@
 //! So a tile of a product reads its right operand, and writes its result, as one stream without strides that are
 //! powers of two (which would leave most sets of a cache unused), and a task owns a contiguous piece of the result.
 
+use crate::nn::kernels::aligned::Aligned;
+
 /// Columns of a panel.
 pub const PANEL: usize = 64;
 /// Columns of the last panel are a multiple of this.
@@ -22,13 +24,13 @@ const LANES: usize = 16;
 pub struct Matrix {
     rows: usize,
     columns: usize,
-    values: Vec<f32>,
+    values: Aligned,
 }
 
 impl Matrix {
     /// A matrix of zeros.
     pub fn zeros(rows: usize, columns: usize) -> Self {
-        Self { rows, columns, values: vec![0.0; rows * columns.next_multiple_of(LANES)] }
+        Self { rows, columns, values: Aligned::zeros(rows * columns.next_multiple_of(LANES)) }
     }
 
     /// Copies a row-major matrix.
@@ -62,17 +64,23 @@ impl Matrix {
         let rows = self.rows;
         for (panel, values) in values.chunks(PANEL).enumerate() {
             let stride = values.len().next_multiple_of(LANES);
-            let target = &mut self.values[panel * PANEL * rows + row * stride..][..stride];
+            let target = &mut self.values_mut()[panel * PANEL * rows + row * stride..][..stride];
             let (target, padding) = target.split_at_mut(values.len());
             target.copy_from_slice(values);
             padding.fill(0.0);
         }
     }
 
-    /// Gives it another shape; what it holds is then meaningless, padding too. Allocates only beyond the largest so far.
-    pub fn reshape(&mut self, rows: usize, columns: usize) {
-        (self.rows, self.columns) = (rows, columns);
-        self.values.resize(rows * columns.next_multiple_of(LANES), 0.0);
+    /// Gives it another number of rows; what it holds is then meaningless. Allocates only beyond the largest so far.
+    pub fn set_rows(&mut self, rows: usize) {
+        self.rows = rows;
+        self.values.set_length(rows * self.columns.next_multiple_of(LANES));
+    }
+
+    /// Gives it another shape; what it holds is then meaningless. Allocates only beyond the largest so far.
+    pub fn set_shape(&mut self, rows: usize, columns: usize) {
+        self.columns = columns;
+        self.set_rows(rows);
     }
 
     /// Number of rows.
@@ -87,30 +95,30 @@ impl Matrix {
 
     /// All numbers, in the order of the layout, with padding (zeros, which must stay).
     pub fn values(&self) -> &[f32] {
-        &self.values
+        self.values.values()
     }
 
     /// All numbers, in the order of the layout, with padding (zeros, which must stay).
     pub fn values_mut(&mut self) -> &mut [f32] {
-        &mut self.values
+        self.values.values_mut()
     }
 
     /// A panel, and its width with padding.
     #[inline]
     pub fn panel(&self, index: usize) -> (&[f32], usize) {
         let width = (self.columns - index * PANEL).min(PANEL).next_multiple_of(LANES);
-        (&self.values[index * PANEL * self.rows..][..width * self.rows], width)
+        (&self.values()[index * PANEL * self.rows..][..width * self.rows], width)
     }
 
     /// Its left-operand view.
     pub fn view(&self) -> View<'_> {
-        View { values: &self.values, rows: self.rows, columns: self.columns, panels: true }
+        View { values: self.values(), rows: self.rows, columns: self.columns, panels: true }
     }
 
     /// Writes the sum of all rows (added from the first on) into a matrix of one row.
     pub fn sum_rows_into(&self, out: &mut Self) {
         assert_eq!((1, self.columns), (out.rows, out.columns), "shape of a sum of rows");
-        for (index, sums) in out.values.chunks_mut(PANEL).enumerate() {
+        for (index, sums) in out.values_mut().chunks_mut(PANEL).enumerate() {
             let (panel, width) = self.panel(index);
             sums.fill(0.0);
             for row in panel.chunks(width) {
@@ -122,7 +130,8 @@ impl Matrix {
     /// Writes the transpose.
     pub fn transpose_into(&self, out: &mut Self) {
         assert_eq!((self.rows, self.columns), (out.columns, out.rows), "shape of a transpose");
-        for (first, target) in (0..).step_by(PANEL).zip(out.values.chunks_mut(PANEL * out.rows)) {
+        for (first, target) in (0..).step_by(PANEL).zip(out.values.values_mut().chunks_mut(PANEL * out.rows))
+        {
             let width = target.len() / self.columns;
             for (column, target) in target.chunks_mut(width).enumerate() {
                 let (source, stride) = self.panel(column / PANEL);

@@ -4,17 +4,21 @@
 //! of the sum only. So results are the same bits for any number of threads and of rows, and on every machine of one
 //! [`Path`].
 
+mod aligned;
 pub mod convolution;
+pub mod finish;
 pub mod matrix;
 pub mod norm;
+pub mod peak;
 pub mod pool;
 pub mod product;
 mod tile;
 
 pub use convolution::{Convolution, Taps, WeightGradient, Window, transpose_taps};
+pub use finish::Finish;
 pub use matrix::{Matrix, View};
 pub use pool::Pooling;
-pub use product::{Finish, Product};
+pub use product::Product;
 
 /// Raised when a change of the kernels changes results.
 const GENERATION: u32 = 1;

@@ -66,15 +66,15 @@ pub fn backward(
         let width = values.len() / rows;
         values.par_chunks_mut(width * block).enumerate().for_each(|(position, out)| {
             out.fill(0.0);
-            for (tap, source) in flipped.of(position) {
-                let at = panel * PANEL * gradient.rows() + source * out.len();
+            for sight in flipped.of(position) {
+                let at = panel * PANEL * gradient.rows() + sight.position * out.len();
                 let gradient = &gradient.values()[at..][..out.len()];
                 match pooling {
                     Pooling::Mean => out.iter_mut().zip(gradient).for_each(|(out, g)| *out += g * share),
                     Pooling::Largest => {
                         let chosen = &chosen[at..][..out.len()];
                         for ((out, g), chosen) in out.iter_mut().zip(gradient).zip(chosen) {
-                            *out += if usize::from(*chosen) == tap { *g } else { 0.0 };
+                            *out += if usize::from(*chosen) == sight.tap { *g } else { 0.0 };
                         }
                     }
                 }
@@ -96,7 +96,7 @@ fn sources<'a>(
     size: usize,
 ) -> impl Iterator<Item = (usize, &'a [f32])> {
     let values = input.panel(panel).0;
-    taps.of(position).map(move |(tap, source)| (tap, &values[source * size..][..size]))
+    taps.of(position).iter().map(move |sight| (sight.tap, &values[sight.position * size..][..size]))
 }
 
 fn window(pooling: Pooling, taps: &Taps, input: &Matrix, panel: usize, position: usize, out: &mut [f32]) {

@@ -1,33 +1,17 @@
 //! Matrix products, tile by tile.
 //!
-//! A tile is 6×64 numbers (AVX-512), 6×16 (AVX2) or 4×8, held in registers while the sum over k runs from 0 to its end:
-//! k is never split, so the order of additions is fixed.
+//! A tile is held in registers while the sum over k runs from 0 to its end: k is never split, so the order of additions
+//! is fixed.
 
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
 use crate::nn::kernels::matrix::{Matrix, PANEL, View};
-use crate::nn::kernels::tile::{self, Strided};
-use crate::nn::kernels::{Instructions, Path};
+use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
+use crate::nn::kernels::{Finish, Path};
 
 /// A task has at least so many multiplications: a few microseconds.
 const TASK: usize = 1 << 19;
-
-/// What happens to a sum before it is stored.
-#[derive(Clone, Copy, Debug)]
-pub enum Finish<'a> {
-    /// Nothing.
-    Store,
-    /// A number per column is added, and perhaps a ReLU follows.
-    Bias {
-        /// One row.
-        bias: &'a Matrix,
-        /// Whether negative numbers become 0.
-        relu: bool,
-    },
-    /// It becomes 0 where this matrix, of the result's shape, is not positive: the derivative of a ReLU.
-    Mask(&'a Matrix),
-}
 
 /// A product left·right or leftᵀ·right, to be computed.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +81,7 @@ impl Product<'_> {
     fn blocks(&self, panel: usize, first: usize, out: &mut [f32], width: usize) {
         for (index, out) in out.chunks_mut(PANEL * width).enumerate() {
             let first = first + index * PANEL;
-            Block { product: self, panel, first, rows: out.len() / width }.dispatch(out);
+            tile::sum(&Block { product: self, panel, first }, Begin::Zero, self.path, out, width);
         }
     }
 }
@@ -107,87 +91,31 @@ struct Block<'a> {
     product: &'a Product<'a>,
     panel: usize,
     first: usize,
-    rows: usize,
 }
 
-impl Block<'_> {
-    fn dispatch(self, out: &mut [f32]) {
-        match self.product.path.0 {
-            // SAFETY: such a path exists only where `Path::available` found the instructions.
-            #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "calls a function with instructions that not all machines have")]
-            Instructions::Avx512 => unsafe { avx512(&self, out) },
-            // SAFETY: likewise.
-            #[cfg(target_arch = "x86_64")]
-            #[expect(unsafe_code, reason = "likewise")]
-            Instructions::Avx2 => unsafe { avx2(&self, out) },
-            _ => self.compute::<false, 4, 8, 8>(out),
-        }
-    }
-
-    /// Computes the block in tiles of `R` rows and `WIDE` columns, what is left at the right in tiles of `NARROW`.
+impl Terms for Block<'_> {
     #[inline(always)]
-    fn compute<const FMA: bool, const R: usize, const WIDE: usize, const NARROW: usize>(
+    fn add<const FMA: bool, const R: usize, const C: usize>(
         &self,
-        out: &mut [f32],
-    ) {
-        let (_, width) = self.product.right.panel(self.panel);
-        let mut column = 0;
-        while column < width {
-            if width - column >= WIDE {
-                self.tiles::<FMA, R, WIDE>(column, out);
-                column += WIDE;
-            } else {
-                self.tiles::<FMA, R, NARROW>(column, out);
-                column += NARROW;
-            }
-        }
-        self.finish(out);
-    }
-
-    /// The tiles below each other. The last one overlaps the one before it, and computes the same bits there.
-    #[inline(always)]
-    fn tiles<const FMA: bool, const R: usize, const C: usize>(&self, column: usize, out: &mut [f32]) {
-        if self.rows < R {
-            (0..self.rows).for_each(|row| self.tile::<FMA, 1, C>(row, column, out));
-            return;
-        }
-        for row in (0..self.rows).step_by(R) {
-            self.tile::<FMA, R, C>(row.min(self.rows - R), column, out);
-        }
-    }
-
-    #[inline(always)]
-    fn tile<const FMA: bool, const R: usize, const C: usize>(
-        &self,
+        mut sums: [[f32; C]; R],
         row: usize,
         column: usize,
-        out: &mut [f32],
-    ) {
-        let (right, width) = self.product.right.panel(self.panel);
-        let right = Strided(&right[column..], width);
-        let sums = if self.product.transposed {
-            let (left, stride, _) = self.product.left.strip(self.first / PANEL);
-            tile::add_columns::<FMA, R, C>([[0.0; C]; R], Strided(&left[row..], stride), right)
-        } else {
-            self.sum_rows::<FMA, R, C>(row, right)
-        };
-        for (i, sums) in sums.iter().enumerate() {
-            out[(row + i) * width + column..][..C].copy_from_slice(sums);
-        }
-    }
-
-    #[inline(always)]
-    fn sum_rows<const FMA: bool, const R: usize, const C: usize>(
-        &self,
-        row: usize,
-        right: Strided,
     ) -> [[f32; C]; R] {
-        let mut sums = [[0.0; C]; R];
-        for strip in 0..self.product.left.columns().div_ceil(PANEL) {
-            let (left, stride, depth) = self.product.left.strip(strip);
+        let Product { left, transposed, right, .. } = self.product;
+        let (right, width) = right.panel(self.panel);
+        let right = &right[column..];
+        if *transposed {
+            let (left, stride, _) = left.strip(self.first / PANEL);
+            return tile::add_columns::<FMA, R, C>(
+                sums,
+                Strided(&left[row..], stride),
+                Strided(right, width),
+            );
+        }
+        for strip in 0..left.columns().div_ceil(PANEL) {
+            let (left, stride, depth) = left.strip(strip);
             let left = Strided(&left[(self.first + row) * stride..], stride);
-            let right = Strided(&right.0[strip * PANEL * right.1..], right.1);
+            let right = Strided(&right[strip * PANEL * width..], width);
             sums = tile::add_rows::<FMA, R, C>(sums, left, right, depth);
         }
         sums
@@ -195,38 +123,8 @@ impl Block<'_> {
 
     #[inline(always)]
     fn finish(&self, out: &mut [f32]) {
-        match self.product.finish {
-            Finish::Store => {}
-            Finish::Bias { bias, relu } => {
-                let (bias, width) = bias.panel(self.panel);
-                for out in out.chunks_mut(width) {
-                    for (sum, bias) in out.iter_mut().zip(bias) {
-                        *sum += bias;
-                        // Not `max`, which would turn NaN into 0.
-                        *sum = if relu && *sum < 0.0 { 0.0 } else { *sum };
-                    }
-                }
-            }
-            Finish::Mask(mask) => {
-                let (mask, width) = mask.panel(self.panel);
-                for (sum, mask) in out.iter_mut().zip(&mask[self.first * width..]) {
-                    *sum = if *mask > 0.0 { *sum } else { 0.0 };
-                }
-            }
-        }
+        self.product.finish.apply(self.panel, self.first, out);
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-fn avx512(block: &Block, out: &mut [f32]) {
-    block.compute::<true, 6, 64, 16>(out);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2(block: &Block, out: &mut [f32]) {
-    block.compute::<true, 6, 16, 16>(out);
 }
 
 #[cfg(test)]

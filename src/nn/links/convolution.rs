@@ -108,7 +108,7 @@ struct Evaluator {
 impl Evaluate for Evaluator {
     fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         let Self { taps, weight, bias, relu, path } = self;
-        output.reshape(taps.outputs() * examples, weight.columns());
+        output.set_shape(taps.outputs() * examples, weight.columns());
         let finish = Finish::Bias { bias, relu: *relu };
         Kernel { input, examples, taps, weight, finish, path: *path }.on_this_thread(output);
     }
@@ -131,7 +131,7 @@ struct Trainer {
 impl Train for Trainer {
     fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
         let Self { taps, weight, bias, no_bias, relu, path, .. } = self;
-        output.reshape(taps.outputs() * examples, weight.value.columns());
+        output.set_shape(taps.outputs() * examples, weight.value.columns());
         let bias = bias.as_ref().map_or(&*no_bias, |bias| &bias.value);
         let finish = Finish::Bias { bias, relu: *relu };
         Kernel { input, examples, taps, weight: &weight.value, finish, path: *path }.into_panels(output);
@@ -141,12 +141,12 @@ impl Train for Trainer {
         let Backward { input, examples, output_gradient, input_gradient } = pass;
         let Self { taps, flipped, weight, bias, transposed, parts, path, .. } = self;
         let path = *path;
-        WeightGradient { input, output_gradient, examples, taps, path }.compute(parts, &mut weight.gradient);
+        WeightGradient { input, output_gradient, examples, taps, path }.into(parts, &mut weight.gradient);
         if let Some(bias) = bias {
             output_gradient.sum_rows_into(&mut bias.gradient);
         }
         if let Some(InputGradient { out, rectified }) = input_gradient {
-            out.reshape(input.rows(), input.columns());
+            out.set_shape(input.rows(), input.columns());
             transpose_taps(&weight.value, taps.count(), transposed);
             let finish = if rectified { Finish::Mask(input) } else { Finish::Store };
             Kernel { input: output_gradient, examples, taps: flipped, weight: transposed, finish, path }

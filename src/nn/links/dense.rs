@@ -76,7 +76,7 @@ struct Evaluator {
 
 impl Evaluate for Evaluator {
     fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
-        output.reshape(examples, self.weight.columns());
+        output.set_shape(examples, self.weight.columns());
         let finish = Finish::Bias { bias: &self.bias, relu: self.relu };
         Product { left: input.view(), transposed: false, right: &self.weight, finish, path: self.path }
             .on_this_thread(output);
@@ -95,7 +95,7 @@ struct Trainer {
 impl Train for Trainer {
     fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
         let [weight, bias] = &self.variables;
-        output.reshape(examples, weight.value.columns());
+        output.set_shape(examples, weight.value.columns());
         let finish = Finish::Bias { bias: &bias.value, relu: self.relu };
         Product { left: input.view(), transposed: false, right: &weight.value, finish, path: self.path }
             .into_panels(output);
@@ -114,7 +114,7 @@ impl Train for Trainer {
         };
         let of_input = || {
             if let Some(InputGradient { out, rectified }) = input_gradient {
-                out.reshape(input.rows(), input.columns());
+                out.set_shape(input.rows(), input.columns());
                 weight.value.transpose_into(transposed);
                 let finish = if rectified { Finish::Mask(input) } else { Finish::Store };
                 Product { left: output_gradient.view(), transposed: false, right: transposed, finish, path }

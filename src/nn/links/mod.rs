@@ -56,7 +56,7 @@ impl Shape {
     /// Writes a batch of examples, each a row of channels × height × width, into a matrix of this shape.
     pub fn load(&self, rows: &[f32], batch: &mut Matrix) {
         let examples = rows.len() / self.count();
-        batch.reshape(self.positions() * examples, self.channels);
+        batch.set_shape(self.positions() * examples, self.channels);
         let mut values = vec![0.0; self.channels];
         for (example, row) in rows.chunks_exact(self.count()).enumerate() {
             if self.positions() == 1 {

@@ -106,7 +106,7 @@ struct Evaluator {
 
 impl Evaluate for Evaluator {
     fn forward(&self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
-        output.reshape(input.rows(), input.columns());
+        output.set_shape(input.rows(), input.columns());
         norm::apply(&self.scale, &self.shift, self.relu, input, output);
     }
 }
@@ -128,7 +128,7 @@ impl Train for Trainer {
         norm::moments(input, mean, variance);
         let [scale, shift, _] = scratch;
         fold([&gamma.value, &beta.value, mean, variance], scale, shift);
-        output.reshape(input.rows(), input.columns());
+        output.set_shape(input.rows(), input.columns());
         norm::apply_to_train(scale, shift, *relu, input, output);
         // The running variance is of the estimate without bias, as in PyTorch.
         let count = input.rows() as f32;
@@ -157,7 +157,7 @@ impl Train for Trainer {
             c.values_mut()[channel] = -factor * beta.gradient.values()[channel] / count;
         }
         if let Some(InputGradient { out, rectified }) = input_gradient {
-            out.reshape(input.rows(), input.columns());
+            out.set_shape(input.rows(), input.columns());
             norm::input_gradient([&*a, &*b, &*mean, &*c], input, output_gradient, rectified, out);
         }
     }

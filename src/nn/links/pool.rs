@@ -27,7 +27,7 @@ impl Pool {
 
     /// The mean over the whole map.
     pub fn global_mean(input: Shape) -> Self {
-        let window = Window { kernel: input.map, stride: [1, 1], padding: [0, 0] };
+        let window = Window { kernel: input.map, stride: input.map, padding: [0, 0] };
         Self { input, window, pooling: Pooling::Mean }
     }
 
@@ -63,14 +63,17 @@ impl Link for Pool {
     }
 
     fn reference(&self, _: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor> {
-        let [height, width] = self.input.map;
-        let input = input.reshape(((), self.input.channels, height, width))?;
-        let ([kernel_height, kernel_width], [stride_down, stride_right]) =
-            (self.window.kernel, self.window.stride);
-        let (size, stride) = ((kernel_height, kernel_width), (stride_down, stride_right));
+        assert_eq!(self.window.kernel, self.window.stride, "windows lie side by side");
+        let ([height, width], [down, right]) = (self.window.output(self.input.map), self.window.kernel);
+        let [rows, columns] = self.input.map;
+        let input = input.reshape(((), self.input.channels, rows, columns))?;
+        let input = input.narrow(2, 0, height * down)?.narrow(3, 0, width * right)?;
+        let examples = input.dim(0)?;
+        let windows = input.reshape(vec![examples, self.input.channels, height, down, width, right])?;
+        // Not candle's pooling, whose gradient is too small by the size of the window.
         let output = match self.pooling {
-            Pooling::Largest => input.max_pool2d_with_stride(size, stride)?,
-            Pooling::Mean => input.avg_pool2d_with_stride(size, stride)?,
+            Pooling::Largest => windows.max(5)?.max(3)?,
+            Pooling::Mean => windows.mean(5)?.mean(3)?,
         };
         output.flatten_from(1)
     }
@@ -83,7 +86,7 @@ struct Evaluator {
 
 impl Evaluate for Evaluator {
     fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
-        output.reshape(self.taps.outputs() * examples, input.columns());
+        output.set_shape(self.taps.outputs() * examples, input.columns());
         pool::forward(self.pooling, &self.taps, input, output);
     }
 }
@@ -98,14 +101,14 @@ struct Trainer {
 
 impl Train for Trainer {
     fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
-        output.reshape(self.taps.outputs() * examples, input.columns());
+        output.set_shape(self.taps.outputs() * examples, input.columns());
         pool::forward_to_train(self.pooling, &self.taps, input, output, &mut self.chosen);
     }
 
     fn backward(&mut self, pass: Backward) {
         let Backward { input, output_gradient, input_gradient, .. } = pass;
         if let Some(InputGradient { out, rectified }) = input_gradient {
-            out.reshape(input.rows(), input.columns());
+            out.set_shape(input.rows(), input.columns());
             let mask = rectified.then_some(input);
             pool::backward(self.pooling, &self.flipped, output_gradient, &self.chosen, mask, out);
         }

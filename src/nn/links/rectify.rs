@@ -56,14 +56,14 @@ fn rectify(value: f32) -> f32 {
 
 impl Evaluate for Rectifier {
     fn forward(&self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
-        output.reshape(input.rows(), input.columns());
+        output.set_shape(input.rows(), input.columns());
         output.values_mut().iter_mut().zip(input.values()).for_each(|(out, value)| *out = rectify(*value));
     }
 }
 
 impl Train for Rectifier {
     fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix) {
-        output.reshape(input.rows(), input.columns());
+        output.set_shape(input.rows(), input.columns());
         let pairs = output.values_mut().par_iter_mut().with_min_len(TASK).zip(input.values().par_iter());
         pairs.for_each(|(out, value)| *out = rectify(*value));
     }
@@ -72,7 +72,7 @@ impl Train for Rectifier {
     fn backward(&mut self, pass: Backward) {
         let Backward { input, output_gradient, input_gradient, .. } = pass;
         if let Some(InputGradient { out, rectified }) = input_gradient {
-            out.reshape(input.rows(), input.columns());
+            out.set_shape(input.rows(), input.columns());
             let pairs = input.values().par_iter().zip(output_gradient.values().par_iter());
             out.values_mut().par_iter_mut().with_min_len(TASK).zip(pairs).for_each(
                 |(out, (value, gradient))| {

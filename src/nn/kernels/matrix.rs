@@ -16,8 +16,8 @@ use crate::nn::kernels::aligned::Aligned;
 
 /// Columns of a panel.
 pub const PANEL: usize = 64;
-/// Columns of the last panel are a multiple of this.
-const LANES: usize = 16;
+/// Columns of the last panel are a multiple of this: a line of the cache.
+pub(super) const LANES: usize = 16;
 
 /// A matrix of `f32` in column panels.
 #[derive(Clone, PartialEq, Debug, Default)]

@@ -19,7 +19,7 @@ use std::ops::Range;
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use crate::nn::kernels::matrix::{Matrix, PANEL};
+use crate::nn::kernels::matrix::{LANES, Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 use crate::nn::kernels::{Finish, Path};
 
@@ -81,9 +81,25 @@ impl Convolution<'_> {
         (rows > 0).then_some(rows)
     }
 
+    /// Reads the last input position that an output position sees, from end to end.
+    ///
+    /// As output positions come in ascending order, no other has seen it before. The machine reads ahead of such a pass,
+    /// but not so well ahead of the tiles, which go from tap to tap.
+    fn fetch(&self, position: usize) {
+        let Some(last) = self.taps.of(position).iter().map(|sight| sight.position).max() else { return };
+        let mut bits = 0;
+        for strip in 0..self.input.columns().div_ceil(PANEL) {
+            let (values, stride, _) = self.input.view().strip(strip);
+            let values = &values[last * self.examples * stride..][..self.examples * stride];
+            bits = values.iter().step_by(LANES).fold(bits, |bits, value| bits | value.to_bits());
+        }
+        std::hint::black_box(bits);
+    }
+
     /// Computes a position of a panel.
     fn block(&self, panel: usize, position: usize, out: &mut [f32], width: usize) {
         let terms = self.taps.of(position).len() * self.input.columns().div_ceil(PANEL);
+        self.fetch(position);
         for first in (0..terms.max(1)).step_by(GROUP) {
             let range = first..terms.min(first + GROUP);
             let begin = if first == 0 { Begin::Zero } else { Begin::There };

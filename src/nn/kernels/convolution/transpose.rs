@@ -24,10 +24,32 @@ pub fn transpose_taps(weight: &Matrix, taps: usize, out: &mut Matrix) {
     });
 }
 
+/// Transposes some rows of a panel into rows as wide as there are rows, rounded up to lines.
 fn transpose(source: &[f32], stride: usize, out: &mut [f32], width: usize) {
+    if source.len() == PANEL * stride {
+        let (mut once, mut twice) = ([0.0; PANEL * PANEL], [0.0; PANEL * PANEL]);
+        let (once, twice) = (&mut once[..source.len()], &mut twice[..source.len()]);
+        interleave(source, once);
+        interleave(once, twice);
+        interleave(twice, out);
+        return;
+    }
     for (column, out) in out.chunks_mut(width).enumerate() {
         for (value, source) in out.iter_mut().zip(source[column..].iter().step_by(stride)) {
             *value = *source;
         }
+    }
+}
+
+/// Takes a number from each quarter in turn.
+///
+/// Of a place in rows of a panel, written as the digits of the row to the base 4 and then the column, this moves the first
+/// digit to the end. As 64 is 4³, after three times the column comes first, and then the row.
+fn interleave(source: &[f32], out: &mut [f32]) {
+    let quarter = source.len() / 4;
+    let [a, b, c, d] = [0, 1, 2, 3].map(|index| &source[index * quarter..][..quarter]);
+    let (first, second) = (a.iter().zip(b), c.iter().zip(d));
+    for (out, ((a, b), (c, d))) in out.as_chunks_mut().0.iter_mut().zip(first.zip(second)) {
+        *out = [*a, *b, *c, *d];
     }
 }

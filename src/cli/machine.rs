@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::base::fsx;
+use crate::cli::failure::Failure;
+use crate::nn::kernels;
 
 /// The cores that this process may use.
 pub(super) fn cores() -> usize {
@@ -78,6 +80,16 @@ pub(super) fn duration(seconds: f64) -> String {
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }
+}
+
+/// Uses the kernels that the environment names, if it names some: `portable` ones give the same results on every machine.
+pub(super) fn choose_kernels() -> Result<(), Failure> {
+    const VARIABLE: &str = "LAYERWISE_KERNELS";
+    let Some(name) = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) else { return Ok(()) };
+    kernels::Path::choose(&name.to_string_lossy()).map_err(|error| Failure::Input {
+        message: format!("the variable {VARIABLE}: {error}"),
+        hint: format!("set it to one of {}, or not at all", error.available.join(", ")),
+    })
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::failure::Failure;
 use crate::pipeline::Override;
 
 /// Which layers of a network are critical, which robust.
@@ -106,7 +107,26 @@ struct Target {
 
 /// Parses the arguments, does what they say, renders what went wrong.
 pub fn main() -> ExitCode {
-    let result = std::panic::catch_unwind(|| match Arguments::parse().command {
+    let result = std::panic::catch_unwind(|| {
+        let arguments = Arguments::parse();
+        machine::choose_kernels()?;
+        execute(arguments.command)
+    });
+    match result {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => {
+            eprint!("{}", failure.render(failure::Style::of_stderr()));
+            ExitCode::from(failure.exit_code())
+        }
+        Err(_) => {
+            eprintln!("this is a bug of layerwise: please report it with the lines above");
+            ExitCode::from(70)
+        }
+    }
+}
+
+fn execute(command: Command) -> Result<(), Failure> {
+    match command {
         Command::Run(command) => command.execute(),
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
@@ -124,16 +144,5 @@ pub fn main() -> ExitCode {
         Command::Gc(command) => command.execute(),
         Command::Tag(command) => command.execute(),
         Command::Du(command) => command.execute(),
-    });
-    match result {
-        Ok(Ok(())) => ExitCode::SUCCESS,
-        Ok(Err(failure)) => {
-            eprint!("{}", failure.render(failure::Style::of_stderr()));
-            ExitCode::from(failure.exit_code())
-        }
-        Err(_) => {
-            eprintln!("this is a bug of layerwise: please report it with the lines above");
-            ExitCode::from(70)
-        }
     }
 }

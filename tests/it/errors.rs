@@ -157,6 +157,19 @@ fn data_that_is_not_what_was_published() {
 }
 
 #[test]
+fn models_and_kernels_that_are_not_for_this() {
+    let vgg = Space::with_quick("fcn: { depth: 2, width: 16 }", "vgg: { depth: 11 }");
+    let mut all = failure(&vgg, &[]);
+    write!(all, "\n{}", mistake("fcn: { depth: 2, width: 16 }", "resnet: { depth: 19 }")).unwrap();
+    let ran = Space::quick().run_with("LAYERWISE_KERNELS", "sse9", &["status", "pipelines/quick.yaml"]);
+    // What there is depends on the machine.
+    let hint = ran.stderr.lines().last().unwrap();
+    assert!(hint.contains("portable"), "{}", ran.stderr);
+    write!(all, "\nexit code {}\n{}", ran.code, ran.stderr.replace(hint, "  help: …")).unwrap();
+    assert_snapshot!(all);
+}
+
+#[test]
 fn work_that_cannot_be_done() {
     let mut all = String::new();
     for (from, to, stage) in [

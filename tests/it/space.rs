@@ -72,6 +72,11 @@ impl Space {
         Ran::from(self.command(arguments).output().unwrap())
     }
 
+    /// Runs the binary with a variable in its environment.
+    pub(crate) fn run_with(&self, name: &str, value: &str, arguments: &[&str]) -> Ran {
+        Ran::from(self.command(arguments).env(name, value).output().unwrap())
+    }
+
     /// Starts the binary.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).spawn().unwrap()

@@ -112,6 +112,9 @@ impl Stage for Train {
         let files = &artifact.files;
         let dataset: Dataset = serde_json::from_slice(&fsx::read(files.path(examples::DESCRIPTION)?)?)?;
         let (train, test) = (data::load(files, Split::Train)?, data::load(files, Split::Test)?);
+        if let Some(Problem { message, hint, .. }) = self.model.misfit(dataset.shape) {
+            return Err(StageError::with_hint(format!("{}: {message}", self.model.name()), hint));
+        }
         let network = self.model.network(dataset.shape, dataset.classes);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads).build()?;
         pool.install(|| self.train(&network, artifact.digest(), [&train, &test], context))?;

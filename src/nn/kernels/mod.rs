@@ -14,6 +14,8 @@ pub mod pool;
 pub mod product;
 mod tile;
 
+use std::sync::OnceLock;
+
 pub use convolution::{Convolution, Taps, WeightGradient, Window, transpose_taps};
 pub use finish::Finish;
 pub use matrix::{Matrix, View};
@@ -39,6 +41,18 @@ enum Instructions {
     Portable,
 }
 
+static CHOSEN: OnceLock<Path> = OnceLock::new();
+
+/// A path that is unknown, or that this machine does not have.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("there are no kernels '{name}' on this machine")]
+pub struct NoSuchPath {
+    /// What was asked for.
+    pub name: String,
+    /// What there is, fastest first.
+    pub available: Vec<&'static str>,
+}
+
 impl Path {
     /// The paths of this machine, fastest first.
     pub fn available() -> Vec<Self> {
@@ -56,9 +70,20 @@ impl Path {
         paths
     }
 
-    /// The fastest path of this machine.
+    /// The path of this process: the one that was chosen, else the fastest of this machine.
     pub fn detect() -> Self {
-        Self::available()[0]
+        *CHOSEN.get_or_init(|| Self::available()[0])
+    }
+
+    /// Chooses the path of this process by its name. Comes before all arithmetic: the first answer of [`Path::detect`] stands.
+    pub fn choose(name: &str) -> Result<(), NoSuchPath> {
+        let available = Self::available();
+        let Some(path) = available.iter().find(|path| path.name() == name) else {
+            let available = available.iter().map(|path| path.name()).collect();
+            return Err(NoSuchPath { name: name.to_owned(), available });
+        };
+        CHOSEN.get_or_init(|| *path);
+        Ok(())
     }
 
     /// `avx512`, `avx2` or `portable`.
@@ -85,6 +110,7 @@ mod tests {
         let paths = Path::available();
         assert_eq!(paths.last().map(|path| path.name()), Some("portable"));
         assert_eq!(Path::detect(), paths[0]);
+        assert_eq!(Path::choose("sse9").unwrap_err().available.last(), Some(&"portable"));
         assert_eq!(numerics_class(), format!("cpu-f32-{}-1", paths[0].name()));
     }
 }

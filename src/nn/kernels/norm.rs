@@ -45,7 +45,9 @@ fn block_moments(rows: &[f32], width: usize) -> (f64, Channels<f32>, Channels<f3
     for row in rows.chunks_exact(width) {
         mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
     }
-    mean.iter_mut().for_each(|sum| *sum /= count as f32);
+    for sum in &mut mean {
+        *sum /= count as f32;
+    }
     for row in rows.chunks_exact(width) {
         for ((sum, value), mean) in squares.iter_mut().zip(row).zip(&mean) {
             *sum += (value - mean) * (value - mean);

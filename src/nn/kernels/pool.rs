@@ -106,14 +106,16 @@ fn window(pooling: Pooling, taps: &Taps, input: &Matrix, panel: usize, position:
         let pairs = out.iter_mut().zip(values);
         match pooling {
             Pooling::Largest => {
-                pairs.for_each(|(out, value)| *out = if *value > *out { *value } else { *out })
+                pairs.for_each(|(out, value)| *out = if *value > *out { *value } else { *out });
             }
             Pooling::Mean => pairs.for_each(|(out, value)| *out += value),
         }
     }
     if pooling == Pooling::Mean {
         let share = 1.0 / taps.count() as f32;
-        out.iter_mut().for_each(|out| *out *= share);
+        for out in out.iter_mut() {
+            *out *= share;
+        }
     }
 }
 

@@ -166,7 +166,7 @@ impl Train for Trainer {
         }
         let reborrowed = input_gradient
             .as_mut()
-            .map(|InputGradient { out, rectified }| InputGradient { out: &mut **out, rectified: *rectified });
+            .map(|InputGradient { out, rectified }| InputGradient { out, rectified: *rectified });
         before.backward(Backward { input, examples, output_gradient: gradient, input_gradient: reborrowed });
         if skip.is_none()
             && let Some(InputGradient { out, rectified }) = input_gradient

@@ -75,9 +75,13 @@ impl Evaluate for Evaluator {
         for link in before {
             let mut next = spare.take();
             link.forward(between.as_ref().unwrap_or(input), examples, &mut next, spare);
-            between.replace(next).map(|used| spare.give(used));
+            if let Some(used) = between.replace(next) {
+                spare.give(used);
+            }
         }
         last.forward(between.as_ref().unwrap_or(input), examples, output, spare);
-        between.map(|used| spare.give(used));
+        if let Some(used) = between {
+            spare.give(used);
+        }
     }
 }

@@ -18,6 +18,9 @@ pub enum Layout {
     Taps,
 }
 
+/// Numbers that one task of an update has.
+const TASK: usize = 1 << 14;
+
 impl Layout {
     /// From PyTorch's layout.
     pub fn pack(self, parameter: &Parameter) -> Matrix {
@@ -103,7 +106,6 @@ impl Variable {
         if !self.is_trained {
             return;
         }
-        const TASK: usize = 1 << 14;
         let values = self.value.values_mut().par_chunks_mut(TASK);
         let momenta = self.momentum.values_mut().par_chunks_mut(TASK);
         let gradients = self.gradient.values().par_chunks(TASK);

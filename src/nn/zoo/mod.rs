@@ -32,7 +32,11 @@ trait Model {
     fn name(&self) -> String;
     /// What is wrong with its settings, if anything.
     fn problem(&self) -> Option<Problem>;
-    /// Builds it for examples of this shape (channels, height, width) and this many classes.
+    /// What is wrong with it for examples of this shape (channels, height, width), if anything.
+    fn misfit(&self, _shape: [usize; 3]) -> Option<Problem> {
+        None
+    }
+    /// Builds it for examples of this shape, which it fits, and this many classes.
     fn network(&self, shape: [usize; 3], classes: usize) -> Network;
 }
 
@@ -55,7 +59,12 @@ impl Arch {
         self.model().problem()
     }
 
-    /// Builds the network for examples of this shape (channels, height, width) and this many classes.
+    /// What is wrong with it for examples of this shape (channels, height, width), if anything.
+    pub fn misfit(&self, shape: [usize; 3]) -> Option<Problem> {
+        self.model().misfit(shape)
+    }
+
+    /// Builds the network for examples of this shape, which it fits, and this many classes.
     pub fn network(&self, shape: [usize; 3], classes: usize) -> Network {
         self.model().network(shape, classes)
     }

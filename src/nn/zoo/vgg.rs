@@ -72,6 +72,12 @@ impl Model for Vgg {
         problem::first([(self.blocks().is_some(), depth), (self.head >= 1, head)])
     }
 
+    fn misfit(&self, [_, height, width]: [usize; 3]) -> Option<Problem> {
+        let message = "the images are too small: five stages halve them, so they have 32×32 pixels or more";
+        let hint = "train it on larger images, or take a residual network";
+        problem::first([(height.min(width) >= 32, Problem { path: "vgg", message, hint })])
+    }
+
     fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
         let mut shape = Shape { channels, map: [height, width] };
         let mut layers = Vec::new();

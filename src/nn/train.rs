@@ -94,10 +94,26 @@ pub struct Trainer<'a> {
     learner: Learner,
     epoch: u32,
     rows: Vec<TrainingRow>,
-    /// One batch of inputs.
+    /// The batch that is trained on, and the next one, which is made meanwhile.
+    batches: [Batch; 2],
+}
+
+/// Examples of one step.
+#[derive(Default)]
+struct Batch {
     input: Vec<f32>,
-    /// Its labels.
     labels: Vec<u8>,
+}
+
+impl Batch {
+    fn load(&mut self, examples: &Labelled, indices: &[u32], features: usize) {
+        const TASK: usize = 16;
+        self.input.resize(indices.len() * features, 0.0);
+        let rows = self.input.par_chunks_mut(TASK * features);
+        rows.zip(indices.par_chunks(TASK)).for_each(|(rows, indices)| (examples.fill)(indices, rows));
+        self.labels.clear();
+        self.labels.extend(indices.iter().map(|index| examples.labels[*index as usize]));
+    }
 }
 
 impl<'a> Trainer<'a> {
@@ -118,9 +134,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn with(network: &'a Network, settings: &'a Settings, params: &Params) -> Self {
-        let input = vec![0.0; settings.batch * network.features()];
-        let (learner, labels) = (Learner::new(network, params), vec![0; settings.batch]);
-        Self { network, settings, learner, epoch: 0, rows: Vec::new(), input, labels }
+        let learner = Learner::new(network, params);
+        Self { network, settings, learner, epoch: 0, rows: Vec::new(), batches: Default::default() }
     }
 
     /// Epochs done.
@@ -161,13 +176,18 @@ impl<'a> Trainer<'a> {
         let Acting { batch, optimizer } = self.settings.acting(epoch);
         let update = optimizer.update(optimizer.lr());
         let mut progress = Progress { batches: 0, of: order.len().div_ceil(batch), score: Score::default() };
-        for indices in order.chunks(batch) {
-            self.load(train, indices);
-            let score = self.learner.step(
-                &self.input[..indices.len() * self.network.features()],
-                &self.labels[..indices.len()],
-                &update,
+        let features = self.network.features();
+        let mut following = order.chunks(batch);
+        if let Some(indices) = following.next() {
+            self.batches[0].load(train, indices, features);
+        }
+        while progress.batches < progress.of {
+            let Self { learner, batches: [batch, next], .. } = self;
+            let (score, ()) = rayon::join(
+                || learner.step(&batch.input, &batch.labels, &update),
+                || following.next().into_iter().for_each(|indices| next.load(train, indices, features)),
             );
+            std::mem::swap(batch, next);
             progress.batches += 1;
             progress.score.add(score);
             if !score.loss.is_finite() {
@@ -181,16 +201,6 @@ impl<'a> Trainer<'a> {
         self.record("test", &evaluate::score(self.network, &self.params(), test));
         self.record("train", &progress.score);
         Ok(())
-    }
-
-    fn load(&mut self, examples: &Labelled, indices: &[u32]) {
-        const TASK: usize = 16;
-        let features = self.network.features();
-        let rows = self.input[..indices.len() * features].par_chunks_mut(TASK * features);
-        rows.zip(indices.par_chunks(TASK)).for_each(|(rows, indices)| (examples.fill)(indices, rows));
-        for (label, index) in self.labels.iter_mut().zip(indices) {
-            *label = examples.labels[*index as usize];
-        }
     }
 
     fn record(&mut self, split: &str, score: &Score) {

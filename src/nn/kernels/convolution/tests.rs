@@ -234,6 +234,16 @@ fn sums_are_finished() {
 }
 
 #[test]
+fn reading_ahead_stays_within_the_input() {
+    for setting in SHAPES.map(Setting::new) {
+        let convolution = setting.forward(Finish::Store, Path::detect());
+        for position in 0..setting.taps.outputs() {
+            convolution.fetch(position);
+        }
+    }
+}
+
+#[test]
 fn an_example_does_not_depend_on_the_others() {
     let whole = Setting::new(shape([4, 3], [[3, 3], [1, 1], [1, 1]], [130, 74, 70]));
     let (positions, examples) = (whole.taps.inputs(), whole.shape.examples);

@@ -1,8 +1,8 @@
 //! The arithmetic: the only module with `unsafe`, and the only one that knows of instruction sets.
 //!
-//! Everything is `f32`. Each number of a result is computed by one task, summed in one order that depends on the length
-//! of the sum only. So results are the same bits for any number of threads and of rows, and on every machine of one
-//! [`Path`].
+//! Everything is `f32`. Each number of a result is summed in one order, that depends on the length of the sum only; for
+//! the gradient at a convolution's weight, on the shapes. So results are the same bits for any number of threads, and on
+//! every machine of one [`Path`]; and a row of a product or of a convolution for any number of other rows.
 
 mod aligned;
 pub mod convolution;

@@ -81,19 +81,24 @@ impl Product<'_> {
     fn blocks(&self, panel: usize, first: usize, out: &mut [f32], width: usize) {
         for (index, out) in out.chunks_mut(PANEL * width).enumerate() {
             let first = first + index * PANEL;
-            tile::sum(&Block { product: self, panel, first }, Begin::Zero, self.path, out, width);
+            if self.transposed {
+                let terms = Transposed { product: self, panel, first };
+                tile::sum(&terms, Begin::Zero, self.path, out, width);
+            } else {
+                tile::sum(&Plain { product: self, panel, first }, Begin::Zero, self.path, out, width);
+            }
         }
     }
 }
 
-/// At most 64 rows of a panel of the result.
-struct Block<'a> {
+/// At most 64 rows of a panel of left·right.
+struct Plain<'a> {
     product: &'a Product<'a>,
     panel: usize,
     first: usize,
 }
 
-impl Terms for Block<'_> {
+impl Terms for Plain<'_> {
     #[inline(always)]
     fn add<const FMA: bool, const R: usize, const C: usize>(
         &self,
@@ -101,24 +106,42 @@ impl Terms for Block<'_> {
         row: usize,
         column: usize,
     ) -> [[f32; C]; R] {
-        let Product { left, transposed, right, .. } = self.product;
-        let (right, width) = right.panel(self.panel);
-        let right = &right[column..];
-        if *transposed {
-            let (left, stride, _) = left.strip(self.first / PANEL);
-            return tile::add_columns::<FMA, R, C>(
-                sums,
-                Strided(&left[row..], stride),
-                Strided(right, width),
-            );
-        }
-        for strip in 0..left.columns().div_ceil(PANEL) {
-            let (left, stride, depth) = left.strip(strip);
+        let (right, width) = self.product.right.panel(self.panel);
+        for strip in 0..self.product.left.columns().div_ceil(PANEL) {
+            let (left, stride, depth) = self.product.left.strip(strip);
             let left = Strided(&left[(self.first + row) * stride..], stride);
-            let right = Strided(&right[strip * PANEL * width..], width);
+            let right = Strided(&right[strip * PANEL * width + column..], width);
             sums = tile::add_rows::<FMA, R, C>(sums, left, right, depth);
         }
         sums
+    }
+
+    #[inline(always)]
+    fn finish(&self, out: &mut [f32]) {
+        self.product.finish.apply(self.panel, self.first, out);
+    }
+}
+
+/// At most 64 rows of a panel of leftᵀ·right.
+///
+/// Not a case of the above: the compiler holds the sums in registers for one kind of loop, not for a choice of two.
+struct Transposed<'a> {
+    product: &'a Product<'a>,
+    panel: usize,
+    first: usize,
+}
+
+impl Terms for Transposed<'_> {
+    #[inline(always)]
+    fn add<const FMA: bool, const R: usize, const C: usize>(
+        &self,
+        sums: [[f32; C]; R],
+        row: usize,
+        column: usize,
+    ) -> [[f32; C]; R] {
+        let (left, stride, _) = self.product.left.strip(self.first / PANEL);
+        let (right, width) = self.product.right.panel(self.panel);
+        tile::add_columns::<FMA, R, C>(sums, Strided(&left[row..], stride), Strided(&right[column..], width))
     }
 
     #[inline(always)]

@@ -116,13 +116,15 @@ fn tile<const FMA: bool, const R: usize, const C: usize, T: Terms>(
     [row, column]: [usize; 2],
 ) {
     let out = &mut out[row * width + column..];
-    let mut sums = [[0.0; C]; R];
-    if begin == Begin::There {
-        for (sums, out) in sums.iter_mut().zip(out.chunks(width)) {
-            sums.copy_from_slice(&out[..C]);
+    let sums = match begin {
+        Begin::Zero => terms.add::<FMA, R, C>([[0.0; C]; R], row, column),
+        Begin::There => {
+            let sums = std::array::from_fn(|i| {
+                *out[i * width..].first_chunk().expect("a tile lies within its block")
+            });
+            terms.add::<FMA, R, C>(sums, row, column)
         }
-    }
-    let sums = terms.add::<FMA, R, C>(sums, row, column);
+    };
     for (sums, out) in sums.iter().zip(out.chunks_mut(width)) {
         out[..C].copy_from_slice(sums);
     }

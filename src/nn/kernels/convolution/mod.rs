@@ -31,6 +31,8 @@ pub use weight_gradient::WeightGradient;
 const TASK: usize = 1 << 19;
 /// Pairs of a tap and a strip of channels that are summed before the next rows: their weights stay in the second cache.
 const GROUP: usize = 16;
+/// An input of so many numbers (8 MiB) is not in the near caches when it is needed.
+const FAR: usize = 1 << 21;
 
 /// A convolution to be computed.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +83,21 @@ impl Convolution<'_> {
         (rows > 0).then_some(rows)
     }
 
+    /// Computes a position of a panel.
+    fn block(&self, panel: usize, position: usize, out: &mut [f32], width: usize) {
+        let count = self.taps.of(position).len() * self.input.columns().div_ceil(PANEL);
+        if self.input.values().len() >= FAR {
+            self.fetch(position);
+        }
+        for first in (0..count.max(1)).step_by(GROUP) {
+            let range = first..count.min(first + GROUP);
+            let begin = if first == 0 { Begin::Zero } else { Begin::There };
+            let last = range.end == count;
+            let terms = Group { convolution: self, panel, position, range, last };
+            tile::sum(&terms, begin, self.path, out, width);
+        }
+    }
+
     /// Reads the last input position that an output position sees, from end to end.
     ///
     /// As output positions come in ascending order, no other has seen it before. The machine reads ahead of such a pass,
@@ -94,24 +111,6 @@ impl Convolution<'_> {
             bits = values.iter().step_by(LANES).fold(bits, |bits, value| bits | value.to_bits());
         }
         std::hint::black_box(bits);
-    }
-
-    /// Computes a position of a panel.
-    fn block(&self, panel: usize, position: usize, out: &mut [f32], width: usize) {
-        let terms = self.taps.of(position).len() * self.input.columns().div_ceil(PANEL);
-        self.fetch(position);
-        for first in (0..terms.max(1)).step_by(GROUP) {
-            let range = first..terms.min(first + GROUP);
-            let begin = if first == 0 { Begin::Zero } else { Begin::There };
-            let last = range.end == terms;
-            tile::sum(
-                &Group { convolution: self, panel, position, range, last },
-                begin,
-                self.path,
-                out,
-                width,
-            );
-        }
     }
 }
 

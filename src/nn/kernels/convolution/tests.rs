@@ -71,6 +71,13 @@ fn numbers(name: &str, rows: usize, columns: usize) -> Matrix {
     Matrix::from_rows(rows, columns, &values)
 }
 
+/// A result of this one's shape, before it is computed.
+fn blank(like: &Matrix) -> Matrix {
+    let mut out = like.clone();
+    out.values_mut().fill(f32::NAN);
+    out
+}
+
 impl Setting {
     fn new(shape: Shape) -> Self {
         let taps = Taps::new(shape.map, &shape.window);
@@ -89,20 +96,17 @@ impl Setting {
         Convolution { input, examples: self.shape.examples, taps, weight, finish, path }
     }
 
-    fn zeros(&self) -> Matrix {
-        Matrix::zeros(self.gradient.rows(), self.gradient.columns())
-    }
-
     fn result(&self, finish: Finish, path: Path) -> Matrix {
-        let mut out = self.zeros();
+        let mut out = blank(&self.gradient);
         self.forward(finish, path).into_panels(&mut out);
         out
     }
 
     fn input_gradient(&self, path: Path) -> Matrix {
         let mut weight = Matrix::zeros(self.taps.count() * self.shape.outputs, self.shape.channels);
+        weight.values_mut().fill(f32::NAN);
         transpose_taps(&self.weight, self.taps.count(), &mut weight);
-        let mut out = Matrix::zeros(self.input.rows(), self.shape.channels);
+        let mut out = blank(&self.input);
         Convolution {
             input: &self.gradient,
             examples: self.shape.examples,
@@ -116,7 +120,7 @@ impl Setting {
     }
 
     fn weight_gradient(&self, parts: &mut Vec<Matrix>, path: Path) -> Matrix {
-        let mut out = Matrix::zeros(self.weight.rows(), self.weight.columns());
+        let mut out = blank(&self.weight);
         WeightGradient {
             input: &self.input,
             output_gradient: &self.gradient,
@@ -226,9 +230,19 @@ fn sums_are_finished() {
         ] {
             let out = setting.result(finish, path);
             assert_eq!(out.to_rows(), expected);
-            let mut alone = setting.zeros();
+            let mut alone = blank(&setting.gradient);
             setting.forward(finish, path).on_this_thread(&mut alone);
             assert_eq!(out, alone);
+        }
+    }
+}
+
+#[test]
+fn reading_ahead_stays_within_the_input() {
+    for setting in SHAPES.map(Setting::new) {
+        let convolution = setting.forward(Finish::Store, Path::detect());
+        for position in 0..setting.taps.outputs() {
+            convolution.fetch(position);
         }
     }
 }

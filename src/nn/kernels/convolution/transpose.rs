@@ -35,9 +35,11 @@ fn transpose(source: &[f32], stride: usize, out: &mut [f32], width: usize) {
         return;
     }
     for (column, out) in out.chunks_mut(width).enumerate() {
+        let (out, padding) = out.split_at_mut(source.len() / stride);
         for (value, source) in out.iter_mut().zip(source[column..].iter().step_by(stride)) {
             *value = *source;
         }
+        padding.fill(0.0);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The gradient at the weight of a convolution.
 
+use std::ops::Range;
+
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
@@ -64,29 +66,25 @@ impl WeightGradient<'_> {
 
     /// The tasks that compute the sums over groups of so many positions.
     fn tasks<'p>(&self, positions: usize, parts: impl Iterator<Item = &'p mut Matrix>) -> Vec<Task<'p>> {
-        let (channels, count) = (self.input.columns(), self.taps.count());
+        let (channels, end) = (self.input.columns(), self.taps.outputs());
         let mut tasks = Vec::new();
         for (group, part) in parts.enumerate() {
-            let rows = part.rows();
+            let (rows, first) = (part.rows(), group * positions);
+            let positions = first..end.min(first + positions);
             for (panel, values) in part.values_mut().chunks_mut(PANEL * rows).enumerate() {
                 let width = values.len() / rows;
-                let mut strips: Vec<Task> = (0..channels.div_ceil(PANEL))
-                    .map(|strip| Task {
-                        first: group * positions,
-                        positions,
-                        panel,
-                        strip,
-                        width,
-                        sums: Vec::with_capacity(count),
-                    })
-                    .collect();
+                let of_panel = tasks.len();
+                tasks.extend((0..channels.div_ceil(PANEL)).map(|strip| Task {
+                    positions: positions.clone(),
+                    panel,
+                    strip,
+                    sums: Vec::with_capacity(self.taps.count()),
+                }));
                 for values in values.chunks_mut(channels * width) {
-                    strips
-                        .iter_mut()
-                        .zip(values.chunks_mut(PANEL * width))
-                        .for_each(|(task, sums)| task.sums.push(sums));
+                    for (task, sums) in tasks[of_panel..].iter_mut().zip(values.chunks_mut(PANEL * width)) {
+                        task.sums.push(sums);
+                    }
                 }
-                tasks.append(&mut strips);
             }
         }
         tasks
@@ -95,30 +93,28 @@ impl WeightGradient<'_> {
 
 /// The sums over a group of positions, for a strip of input channels and a panel of output channels.
 struct Task<'a> {
-    first: usize,
-    positions: usize,
+    positions: Range<usize>,
     panel: usize,
     strip: usize,
-    width: usize,
     /// Per tap.
     sums: Vec<&'a mut [f32]>,
 }
 
 impl Task<'_> {
-    fn run(&mut self, gradient: &WeightGradient) {
-        self.sums.iter_mut().for_each(|sums| sums.fill(0.0));
-        let examples = gradient.examples;
-        let end = gradient.taps.outputs().min(self.first + self.positions);
-        let (input, stride, _) = gradient.input.view().strip(self.strip);
-        let (output_gradient, width) = gradient.output_gradient.panel(self.panel);
-        for position in self.first..end {
-            for first in (0..examples).step_by(EXAMPLES) {
-                let count = EXAMPLES.min(examples - first);
-                let right = &output_gradient[(position * examples + first) * width..][..count * width];
-                for sight in gradient.taps.of(position) {
-                    let left = &input[(sight.position * examples + first) * stride..][..count * stride];
+    fn run(&mut self, of: &WeightGradient) {
+        let (input, stride, _) = of.input.view().strip(self.strip);
+        let (gradient, width) = of.output_gradient.panel(self.panel);
+        for sums in &mut self.sums {
+            sums.fill(0.0);
+        }
+        for position in self.positions.clone() {
+            for first in (0..of.examples).step_by(EXAMPLES) {
+                let count = EXAMPLES.min(of.examples - first);
+                let right = &gradient[(position * of.examples + first) * width..][..count * width];
+                for sight in of.taps.of(position) {
+                    let left = &input[(sight.position * of.examples + first) * stride..][..count * stride];
                     let outer = Outer { left: Strided(left, stride), right: Strided(right, width) };
-                    tile::sum(&outer, Begin::There, gradient.path, self.sums[sight.tap], self.width);
+                    tile::sum(&outer, Begin::There, of.path, self.sums[sight.tap], width);
                 }
             }
         }

@@ -6,7 +6,7 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce build test test-paper torture fuzz bench bench-engine bench-pytorch check-probes clean
+.PHONY: help reproduce build test test-paper torture fuzz bench bench-kernels bench-engine bench-pytorch check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,10 @@ fuzz: ## any bytes as pipelines, records, locks, indices; SECONDS each (needs `c
 
 bench: ## time training and evaluation
 	$(CARGO) bench --locked --profile dev --bench train
+
+bench-kernels: ## how near the kernels come to the machine's peak
+	$(CARGO) bench --locked --profile dev --bench kernels -- --threads 1
+	$(CARGO) bench --locked --profile dev --bench kernels -- --threads 2
 
 bench-engine: ## time the engine beside ninja, make and others on the same graphs, those that are installed
 	$(CARGO) build --locked

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
+use crate::nn::kernels::convolution::{is_narrow, unfold, unfold_on_this_thread};
 use crate::nn::kernels::{
     Convolution as Kernel, Finish, Matrix, Path, Taps, WeightGradient, Window, transpose_taps,
 };
@@ -30,6 +31,11 @@ pub struct Convolution {
 impl Convolution {
     fn taps(&self) -> Taps {
         Taps::new(self.input.map, &self.window)
+    }
+
+    /// The taps of a sum over an unfolded input, if the input has few channels.
+    fn narrow(&self, taps: &Taps) -> Option<Taps> {
+        is_narrow(self.input.channels, taps).then(|| Taps::single(taps.outputs()))
     }
 
     /// The bias that a link without one does not have.
@@ -62,7 +68,8 @@ impl Link for Convolution {
 
     fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate> {
         let (weight, bias) = (Layout::Taps.pack(values[0]), self.bias(values));
-        Box::new(Evaluator { taps: self.taps(), weight, bias, relu: self.relu, path })
+        let taps = self.taps();
+        Box::new(Evaluator { narrow: self.narrow(&taps), taps, weight, bias, relu: self.relu, path })
     }
 
     fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train> {
@@ -74,6 +81,8 @@ impl Link for Convolution {
             no_bias: Matrix::zeros(1, self.channels),
             transposed: Matrix::zeros(taps.count() * self.channels, self.input.channels),
             parts: Vec::new(),
+            narrow: self.narrow(&taps),
+            unfolded: Matrix::default(),
             taps,
             relu: self.relu,
             path,
@@ -99,6 +108,7 @@ impl Link for Convolution {
 
 struct Evaluator {
     taps: Taps,
+    narrow: Option<Taps>,
     weight: Matrix,
     bias: Matrix,
     relu: bool,
@@ -106,11 +116,19 @@ struct Evaluator {
 }
 
 impl Evaluate for Evaluator {
-    fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
-        let Self { taps, weight, bias, relu, path } = self;
+    fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare) {
+        let Self { taps, narrow, weight, bias, relu, path } = self;
         output.set_shape(taps.outputs() * examples, weight.columns());
         let finish = Finish::Bias { bias, relu: *relu };
-        Kernel { input, examples, taps, weight, finish, path: *path }.on_this_thread(output);
+        let Some(narrow) = narrow else {
+            Kernel { input, examples, taps, weight, finish, path: *path }.on_this_thread(output);
+            return;
+        };
+        let mut unfolded = spare.take();
+        unfold_on_this_thread(input, examples, taps, &mut unfolded);
+        Kernel { input: &unfolded, examples, taps: narrow, weight, finish, path: *path }
+            .on_this_thread(output);
+        spare.give(unfolded);
     }
 }
 
@@ -124,24 +142,37 @@ struct Trainer {
     transposed: Matrix,
     /// Buffers of the weight's gradient.
     parts: Vec<Matrix>,
+    /// For an input of few channels, which is unfolded.
+    narrow: Option<Taps>,
+    unfolded: Matrix,
     relu: bool,
     path: Path,
 }
 
 impl Train for Trainer {
     fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
-        let Self { taps, weight, bias, no_bias, relu, path, .. } = self;
+        let Self { taps, narrow, unfolded, weight, bias, no_bias, relu, path, .. } = self;
         output.set_shape(taps.outputs() * examples, weight.value.columns());
         let bias = bias.as_ref().map_or(&*no_bias, |bias| &bias.value);
         let finish = Finish::Bias { bias, relu: *relu };
+        let (input, taps) = match narrow {
+            None => (input, &*taps),
+            Some(narrow) => {
+                unfold(input, examples, taps, unfolded);
+                (&*unfolded, &*narrow)
+            }
+        };
         Kernel { input, examples, taps, weight: &weight.value, finish, path: *path }.into_panels(output);
     }
 
     fn backward(&mut self, pass: Backward) {
         let Backward { input, examples, output_gradient, input_gradient } = pass;
-        let Self { taps, flipped, weight, bias, transposed, parts, path, .. } = self;
+        let Self { taps, flipped, narrow, unfolded, weight, bias, transposed, parts, path, .. } = self;
         let path = *path;
-        WeightGradient { input, output_gradient, examples, taps, path }.into(parts, &mut weight.gradient);
+        // What the forward pass unfolded is still there.
+        let (seen, sights) = narrow.as_ref().map_or((input, &*taps), |narrow| (&*unfolded, narrow));
+        WeightGradient { input: seen, output_gradient, examples, taps: sights, path }
+            .into(parts, &mut weight.gradient);
         if let Some(bias) = bias {
             output_gradient.sum_rows_into(&mut bias.gradient);
         }

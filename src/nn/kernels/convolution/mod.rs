@@ -12,6 +12,7 @@
 
 mod taps;
 mod transpose;
+mod unfold;
 mod weight_gradient;
 
 use std::ops::Range;
@@ -25,6 +26,7 @@ use crate::nn::kernels::{Finish, Path};
 
 pub use taps::{Taps, Window};
 pub use transpose::transpose_taps;
+pub use unfold::{is_narrow, unfold, unfold_on_this_thread};
 pub use weight_gradient::WeightGradient;
 
 /// A task has at least so many multiplications: a few microseconds.

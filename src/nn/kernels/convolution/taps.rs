@@ -61,6 +61,12 @@ impl Taps {
         Self { count, inputs: map[0] * map[1], sights: (0..height * width).map(sights).collect() }
     }
 
+    /// The taps of a convolution that sees one position each: its own.
+    pub fn single(positions: usize) -> Self {
+        let sights = (0..positions).map(|position| vec![Sight { tap: 0, position }]).collect();
+        Self { count: 1, inputs: positions, sights }
+    }
+
     /// The same pairs seen from the input: what the gradient at the input sums.
     #[must_use]
     pub fn flipped(&self) -> Self {

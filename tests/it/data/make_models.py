@@ -22,9 +22,9 @@ RESNET = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 # Name: examples, size of their maps, learning rate. Behind batch norms of few examples a ReLU or a maximum that rounding tips over is
 # soon seen everywhere: the rates are those at which PyTorch's own float32 still agrees with itself.
 MODELS = {
-    "vgg11": (8, 32, 2e-4),
+    "vgg11": (8, 32, 5e-5),
     "resnet18": (8, 8, 0.0005),
-    "resnet18-bn": (8, 12, 5e-5),
+    "resnet18-bn": (8, 12, 1e-5),
     "resnet50-bn": (8, 12, 1e-5),
 }
 

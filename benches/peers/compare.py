@@ -35,8 +35,8 @@ def binary():
     """Builds the bench; it is run without cargo, whose memory would be counted."""
     command = ["cargo", "bench", "--quiet", "--locked", "--profile", "dev", "--bench", "train", "--no-run", "--message-format=json"]
     lines = subprocess.run(command, cwd=FOLDER, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    built = [message["executable"] for message in map(json.loads, lines) if message.get("executable")]
-    return built[-1]
+    built = [message for message in map(json.loads, lines) if message.get("executable")]
+    return next(message["executable"] for message in built if message["target"]["name"] == "train")
 
 
 PYTORCH = [sys.executable, str(FOLDER / "train_pytorch.py")]

@@ -79,7 +79,7 @@ impl Case {
         (0..EXAMPLES * 3 * self.size * self.size).map(|index| uniform(255, index)).collect()
     }
 
-    fn labels(&self) -> Vec<u8> {
+    fn labels() -> Vec<u8> {
         (0..EXAMPLES).map(|example| (example % 10) as u8).collect()
     }
 
@@ -163,7 +163,6 @@ impl PyTorch {
         };
         let far = ours.iter().zip(rows).map(|(tensor, row)| (far(tensor, row), &tensor.name));
         let (far, name) = far.max_by(|a, b| a.0.total_cmp(&b.0)).expect("a network has tensors");
-        println!("{}: {what} of '{name}' differs by {far:.1e}", self.1);
         assert!(far < tolerance, "{}: {what} of '{name}' differs by {far}", self.1);
     }
 }
@@ -172,11 +171,10 @@ impl PyTorch {
 fn agrees_with_pytorch(case: &Case) {
     let [of_logits, of_gradients, of_losses, of_values] = case.bounds;
     let (theirs, network) = (PyTorch::read(case.name), case.network());
-    let (input, labels, update) = (case.input(), case.labels(), case.update());
+    let (input, labels, update) = (case.input(), Case::labels(), case.update());
     let mut learner = Learner::new(&network, &initial(&network));
     let mut losses = vec![learner.step(&input, &labels, &update).mean_loss() as f32];
     let far = difference(&learner.logits(), theirs.values("logits"));
-    println!("{}: logits differ by {far:.1e}", case.name);
     assert!(far < of_logits, "{}: logits differ by {far}", case.name);
     let gradients = learner.gradients();
     theirs.check(
@@ -187,7 +185,6 @@ fn agrees_with_pytorch(case: &Case) {
     losses.extend((1..50).map(|_| learner.step(&input, &labels, &update).mean_loss() as f32));
     let pairs = losses.iter().zip(theirs.values("losses"));
     let far = pairs.map(|(a, b)| relative(f64::from(*a), f64::from(*b), f64::from(*b))).fold(0.0, f64::max);
-    println!("{}: a loss differs by {far:.1e}", case.name);
     assert!(far < of_losses, "{}: a loss differs by {far}: {losses:?}", case.name);
     theirs.check("after50", learner.params().iter(), of_values);
 }
@@ -217,19 +214,17 @@ fn instruction_sets_agree() {
         let step = |path| {
             let network = case.network().on(path);
             let mut learner = Learner::new(&network, &initial(&network));
-            learner.step(&case.input(), &case.labels(), &case.update());
+            learner.step(&case.input(), &Case::labels(), &case.update());
             (learner.logits(), learner.gradients(), learner.params())
         };
         let (logits, gradients, params) = step(Path::detect());
         for path in Path::available().into_iter().skip(1) {
             let others = step(path);
             let far = difference(&others.0, &logits);
-            println!("{}, {}: logits differ by {far:.1e}", case.name, path.name());
             assert!(far < bound, "{}, {}: logits differ by {far}", case.name, path.name());
             for (what, ours, others) in [("gradient", &gradients, others.1), ("value", &params, others.2)] {
                 let far = ours.iter().zip(&others).map(|(a, b)| (difference(&b.values, &a.values), &a.name));
                 let (far, name) = far.max_by(|a, b| a.0.total_cmp(&b.0)).expect("a network has tensors");
-                println!("{}, {}: the {what} of '{name}' differs by {far:.1e}", case.name, path.name());
                 assert!(
                     far < bound,
                     "{}, {}: the {what} of '{name}' differs by {far}",
@@ -250,7 +245,7 @@ fn threads_do_not_change_a_bit_of_a_model() {
             pool.install(|| {
                 let mut learner = Learner::new(&network, &initial(&network));
                 (0..3).for_each(|_| {
-                    learner.step(&case.input(), &case.labels(), &case.update());
+                    learner.step(&case.input(), &Case::labels(), &case.update());
                 });
                 (learner.params(), learner.momenta(), learner.logits())
             })

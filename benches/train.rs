@@ -1,69 +1,118 @@
-//! Speed of training and evaluation, on random examples of MNIST's shape in batches of 128.
+//! Speed of training and evaluation, on random examples in batches of 128: of MNIST's shape for the fully connected, of CIFAR-10's for the
+//! others.
 //!
-//! `cargo bench --profile dev --bench train -- [--threads N] [--seconds S]` prints a line per model and phase:
-//! `model,phase,threads,median ms per batch,images per second`. (`dev` is optimised, and built already.)
+//! `cargo bench --profile dev --bench train -- [--models fcn3x256,vgg11,resnet18-bn] [--phases train,eval] [--threads N] [--seconds S]`
+//! prints a line per model and phase: `model,phase,threads,median ms per batch,images per second`. (`dev` is optimised, and built already.)
 //! `benches/peers/compare.py` runs it alternately with the same work in `PyTorch`.
 #![expect(clippy::print_stdout, reason = "what a bench is for")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use layerwise::base::rng;
 use layerwise::nn::evaluate;
-use layerwise::nn::examples::Labelled;
+use layerwise::nn::examples::{CHUNK, Labelled};
 use layerwise::nn::learner::Learner;
+use layerwise::nn::network::Network;
 use layerwise::nn::optimizer::{Optimizer, Sgd};
-use layerwise::nn::zoo::{Arch, Fcn};
+use layerwise::nn::params::Params;
+use layerwise::nn::zoo::{Arch, Fcn, ResNet, Vgg};
 
 const BATCH: usize = 128;
-const FEATURES: usize = 784;
-/// Batches that are evaluated at once.
-const BATCHES: usize = 16;
+
+/// What is measured, of each model.
+struct Work {
+    network: Network,
+    params: Params,
+    /// Random examples, as many as are evaluated at once at most.
+    rows: Vec<f32>,
+    labels: Vec<u8>,
+    /// For how long each phase is repeated.
+    seconds: f64,
+}
 
 fn main() {
-    let option = |name: &str, default: f64| {
+    let option = |name: &str, default: &str| {
         let mut arguments = std::env::args().skip_while(|argument| argument != name).skip(1);
-        arguments.next().map_or(default, |value| value.parse().expect("a number after the option"))
+        arguments.next().unwrap_or_else(|| default.to_owned())
     };
-    let threads = option("--threads", 2.0) as usize;
-    let seconds = option("--seconds", 3.0);
+    let threads: usize = option("--threads", "2").parse().expect("a number of threads");
+    let seconds: f64 = option("--seconds", "3").parse().expect("a number of seconds");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
-    for (depth, width) in [(3, 256), (5, 512)] {
-        let arch = Arch::Fcn(Fcn { depth, width });
-        let [train, evaluate] = pool.install(|| measure(&arch, seconds));
-        for (phase, milliseconds) in [("train", train), ("eval", evaluate)] {
+    for name in option("--models", "fcn3x256,fcn5x512").split(',') {
+        let work = Work::new(name, threads, seconds);
+        for phase in option("--phases", "train,eval").split(',') {
+            let milliseconds = pool.install(|| if phase == "train" { work.train() } else { work.evaluate() });
             let speed = BATCH as f64 / milliseconds * 1e3;
-            println!("{},{phase},{threads},{milliseconds:.4},{speed:.0}", arch.name());
+            println!("{name},{phase},{threads},{milliseconds:.4},{speed:.0}");
         }
     }
 }
 
-/// Median milliseconds per batch of training and of evaluation.
-fn measure(arch: &Arch, seconds: f64) -> [f64; 2] {
-    let network = arch.network([1, 28, 28], 10);
-    let params = network.init(0);
-    let mut stream = layerwise::base::rng::stream(0, &["bench"]);
-    let rows: Vec<f32> = (0..BATCH * FEATURES).map(|_| stream.normal() as f32).collect();
-    let labels: Vec<u8> = (0..BATCH * BATCHES).map(|_| stream.below(10) as u8).collect();
-    let mut learner = Learner::new(&network, &params);
-    let update = Optimizer::Sgd(Sgd { lr: 0.01, momentum: 0.9, weight_decay: 0.0 }).update(0.01);
-    let train = median(seconds, || {
-        learner.step(&rows, &labels[..BATCH], &update);
-    });
-    let fill = |indices: &[u32], out: &mut [f32]| out.copy_from_slice(&rows[..indices.len() * FEATURES]);
-    let examples = Labelled { labels: &labels, fill: &fill };
-    let evaluate = median(seconds, || {
-        evaluate::score(&network, &params, &examples);
-    });
-    [train, evaluate / BATCHES as f64]
+impl Work {
+    fn new(name: &str, threads: usize, seconds: f64) -> Self {
+        let arch =
+            arch(name).unwrap_or_else(|| panic!("'{name}' is no fcn3x256, vgg11, resnet18 or resnet18-bn"));
+        let is_flat = matches!(arch, Arch::Fcn(_));
+        let network = arch.network(if is_flat { [1, 28, 28] } else { [3, 32, 32] }, 10);
+        // A chunk per thread: fewer would leave threads idle, and those of the large networks take seconds.
+        let evaluated = if is_flat { 16 * BATCH } else { threads * CHUNK };
+        let mut stream = rng::stream(0, &["bench"]);
+        let rows = (0..CHUNK * network.features()).map(|_| stream.normal() as f32).collect();
+        let labels = (0..evaluated).map(|_| stream.below(10) as u8).collect();
+        Self { params: network.init(0), network, rows, labels, seconds }
+    }
+
+    /// Median milliseconds per batch of training.
+    fn train(&self) -> f64 {
+        let mut learner = Learner::new(&self.network, &self.params);
+        let update = Optimizer::Sgd(Sgd { lr: 0.01, momentum: 0.9, weight_decay: 0.0 }).update(0.01);
+        let rows = &self.rows[..BATCH * self.network.features()];
+        median(self.seconds, || {
+            learner.step(rows, &self.labels[..BATCH], &update);
+        })
+    }
+
+    /// Likewise of evaluation.
+    fn evaluate(&self) -> f64 {
+        let fill = |_: &[u32], out: &mut [f32]| out.copy_from_slice(&self.rows[..out.len()]);
+        let examples = Labelled { labels: &self.labels, fill: &fill };
+        let milliseconds = median(self.seconds, || {
+            evaluate::score(&self.network, &self.params, &examples);
+        });
+        milliseconds / self.labels.len() as f64 * BATCH as f64
+    }
 }
 
-/// Median milliseconds of a call, measured for so many seconds.
+/// From a short name: `fcn3x256`, `vgg11`, `resnet18-bn`.
+fn arch(name: &str) -> Option<Arch> {
+    let arch = if let Some(sizes) = name.strip_prefix("fcn") {
+        let (depth, width) = sizes.split_once('x')?;
+        Arch::Fcn(Fcn { depth: depth.parse().ok()?, width: width.parse().ok()? })
+    } else if let Some(depth) = name.strip_prefix("vgg") {
+        Arch::Vgg(Vgg { depth: depth.parse().ok()?, head: 4096 })
+    } else {
+        let depth = name.strip_prefix("resnet")?;
+        let plain = depth.trim_end_matches("-bn");
+        Arch::Resnet(ResNet { depth: plain.parse().ok()?, bn: plain != depth })
+    };
+    arch.problem().is_none().then_some(arch)
+}
+
+/// Median milliseconds of a call, measured for so many seconds, and three times at least.
 fn median(seconds: f64, mut call: impl FnMut()) -> f64 {
-    (0..20).for_each(|_| call());
-    let (start, mut times) = (Instant::now(), Vec::new());
-    while start.elapsed().as_secs_f64() < seconds {
-        let call_start = Instant::now();
+    let mut timed = || {
+        let start = Instant::now();
         call();
-        times.push(call_start.elapsed().as_secs_f64() * 1e3);
+        start.elapsed()
+    };
+    let (mut warming, mut calls) = (Duration::ZERO, 0);
+    while calls < 20 && (warming.as_secs_f64() < 0.5 || calls == 0) {
+        warming += timed();
+        calls += 1;
+    }
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.len() < 3 || start.elapsed().as_secs_f64() < seconds {
+        times.push(timed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]

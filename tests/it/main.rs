@@ -10,6 +10,7 @@ mod flags;
 mod housekeeping;
 mod incremental;
 mod language;
+mod models;
 mod numerics;
 mod paper;
 mod reading;

@@ -97,9 +97,20 @@ mod tests {
                 trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum::<usize>(),
             )
         };
-        assert_eq!(count(r#"{"vgg": {"depth": 11}}"#), (11, 28_144_010));
-        assert_eq!(count(r#"{"vgg": {"depth": 16}}"#), (16, 33_638_218));
-        assert_eq!(count(r#"{"resnet": {"depth": 18, "bn": true}}"#), (10, 11_171_146));
-        assert_eq!(count(r#"{"resnet": {"depth": 50}}"#), (18, 0));
+        for (depth, parameters) in [(11, 28_144_010), (13, 28_328_522), (16, 33_638_218), (19, 38_947_914)] {
+            assert_eq!(count(&format!(r#"{{"vgg": {{"depth": {depth}}}}}"#)), (depth, parameters));
+        }
+        for (depth, layers, plain, normed) in [
+            (18, 10, 11_168_458, 11_176_266),
+            (34, 18, 21_269_194, 21_284_426),
+            (50, 18, 23_467_722, 23_513_162),
+            (101, 35, 42_407_626, 42_505_290),
+            (152, 52, 58_005_194, 58_148_938),
+        ] {
+            for (bn, parameters) in [(false, plain), (true, normed)] {
+                let text = format!(r#"{{"resnet": {{"depth": {depth}, "bn": {bn}}}}}"#);
+                assert_eq!(count(&text), (layers, parameters), "{text}");
+            }
+        }
     }
 }

@@ -1,0 +1,255 @@
+//! Convolutional and residual networks against `PyTorch`, and against themselves on other threads and instruction sets.
+//!
+//! Initial values and examples are formulas; `data/make_models.py` wrote what `PyTorch` makes of them in float64, so that what differs is
+//! our rounding alone.
+
+use layerwise::nn::kernels::Path;
+use layerwise::nn::learner::Learner;
+use layerwise::nn::network::Network;
+use layerwise::nn::optimizer::{Optimizer, Sgd, Update};
+use layerwise::nn::params::{Parameter, Params};
+use layerwise::nn::tensors;
+use layerwise::nn::zoo::Arch;
+
+/// A model as both sides train it.
+struct Case {
+    /// Its name, here and in the file.
+    name: &'static str,
+    arch: &'static str,
+    /// Height and width of an example.
+    size: usize,
+    lr: f64,
+    /// How far we may be from `PyTorch`: logits, gradients, losses, values after 50 steps.
+    bounds: [f64; 4],
+    /// How far the paths may be from each other, after one step.
+    between_paths: f64,
+}
+
+/// What holds unless roundings are amplified.
+const CLOSE: [f64; 4] = [1e-5, 1e-4, 1e-4, 1e-4];
+
+const CASES: [Case; 4] = [
+    Case {
+        name: "vgg11",
+        arch: r#"{"vgg": {"depth": 11, "head": 64}}"#,
+        size: 32,
+        lr: 5e-5,
+        bounds: CLOSE,
+        between_paths: 1e-5,
+    },
+    Case {
+        name: "resnet18",
+        arch: r#"{"resnet": {"depth": 18}}"#,
+        size: 8,
+        lr: 5e-4,
+        bounds: CLOSE,
+        between_paths: 1e-5,
+    },
+    Case {
+        name: "resnet18-bn",
+        arch: r#"{"resnet": {"depth": 18, "bn": true}}"#,
+        size: 12,
+        lr: 1e-5,
+        bounds: CLOSE,
+        between_paths: 1e-5,
+    },
+    // 49 norms over few positions: here rounding tips some ReLUs over in the very first step, and PyTorch's own float32 is 7e-6 (logits)
+    // and 3e-2 (gradients) from its float64, and 4e-3 (losses) and 2e-1 (values) after 50 steps: those values are not compared.
+    Case {
+        name: "resnet50-bn",
+        arch: r#"{"resnet": {"depth": 50, "bn": true}}"#,
+        size: 12,
+        lr: 1e-5,
+        bounds: [5e-5, 1e-1, 1e-1, f64::INFINITY],
+        between_paths: 3e-1,
+    },
+];
+
+/// Examples of the batch.
+const EXAMPLES: usize = 8;
+
+impl Case {
+    fn network(&self) -> Network {
+        let arch: Arch = serde_json::from_str(self.arch).unwrap();
+        assert!(arch.name() == self.name && arch.problem().is_none());
+        arch.network([3, self.size, self.size], 10)
+    }
+
+    fn input(&self) -> Vec<f32> {
+        (0..EXAMPLES * 3 * self.size * self.size).map(|index| uniform(255, index)).collect()
+    }
+
+    fn labels() -> Vec<u8> {
+        (0..EXAMPLES).map(|example| (example % 10) as u8).collect()
+    }
+
+    fn update(&self) -> Update {
+        Optimizer::Sgd(Sgd { lr: self.lr, momentum: 0.9, weight_decay: 1e-3 }).update(self.lr)
+    }
+}
+
+/// In [−1, 1): the value at an index of the tensor with this number.
+fn uniform(tensor: usize, index: usize) -> f32 {
+    let mut bits = (index + (tensor << 24)) as u32;
+    for factor in [2_654_435_761, 2_246_822_519] {
+        bits = bits.wrapping_mul(factor);
+        bits ^= bits >> 15;
+    }
+    (bits >> 8) as f32 / (1 << 23) as f32 - 1.0
+}
+
+fn initial(network: &Network) -> Params {
+    let parameter = |(number, (name, tensor)): (usize, (String, layerwise::nn::links::TensorSpec))| {
+        let count: usize = tensor.shape.iter().product();
+        let near_one = (name.contains("norm") && name.ends_with("weight")) || name.ends_with("running_var");
+        let scale = match tensor.shape.as_slice() {
+            [_] => 0.125,
+            [_, inputs @ ..] => (3.0 / inputs.iter().product::<usize>() as f64).sqrt() as f32,
+            [] => unreachable!("a tensor has a shape"),
+        };
+        let value = |index| uniform(number, index) * scale + f32::from(u8::from(near_one));
+        Parameter { values: (0..count).map(value).collect(), name, shape: tensor.shape }
+    };
+    Params(network.tensors().enumerate().map(parameter).collect())
+}
+
+/// How far two numbers are from each other, relative to a magnitude.
+fn relative(ours: f64, theirs: f64, magnitude: f64) -> f64 {
+    (ours - theirs).abs() / magnitude.max(f64::MIN_POSITIVE)
+}
+
+fn largest(values: &[f32]) -> f64 {
+    values.iter().fold(0.0, |largest, value| f64::from(value.abs()).max(largest))
+}
+
+/// Largest difference, relative to the largest magnitude.
+fn difference(ours: &[f32], theirs: &[f32]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let scale = largest(theirs);
+    let pairs = ours.iter().zip(theirs);
+    pairs.fold(0.0, |far, (a, b)| relative(f64::from(*a), f64::from(*b), scale).max(far))
+}
+
+/// What `PyTorch` computed for one model.
+struct PyTorch(Vec<Parameter>, &'static str);
+
+impl PyTorch {
+    fn read(name: &'static str) -> Self {
+        Self(tensors::from_bytes(include_bytes!("data/models.safetensors")).expect("it is whole"), name)
+    }
+
+    fn values(&self, what: &str) -> &[f32] {
+        let name = format!("{}.{what}", self.1);
+        &self.0.iter().find(|tensor| tensor.name == name).expect("the script writes it").values
+    }
+
+    /// Checks the sum, the norm and the 16 values that the file has of each tensor.
+    fn check<'a>(&self, what: &str, ours: impl Iterator<Item = &'a Parameter>, tolerance: f64) {
+        let (rows, rest) = self.values(what).as_chunks::<18>();
+        let ours: Vec<_> = ours.collect();
+        assert!(rest.is_empty() && rows.len() == ours.len(), "{} tensors, {} rows", ours.len(), rows.len());
+        let far = |tensor: &Parameter, [sum, norm, strided @ ..]: &[f32; 18]| {
+            let values = || tensor.values.iter().map(|value| f64::from(*value));
+            let theirs = f64::from(*norm);
+            let of_sum = relative(values().sum(), f64::from(*sum), values().map(f64::abs).sum());
+            let of_norm = relative(values().map(|value| value * value).sum::<f64>().sqrt(), theirs, theirs);
+            let count = tensor.values.len();
+            let picked: Vec<_> = (0..16).map(|index| tensor.values[index * count / 16]).collect();
+            let scale = largest(&tensor.values);
+            let pairs = picked.iter().zip(strided);
+            pairs.fold(of_sum.max(of_norm), |far, (a, b)| {
+                relative(f64::from(*a), f64::from(*b), scale).max(far)
+            })
+        };
+        let far = ours.iter().zip(rows).map(|(tensor, row)| (far(tensor, row), &tensor.name));
+        let (far, name) = far.max_by(|a, b| a.0.total_cmp(&b.0)).expect("a network has tensors");
+        assert!(far < tolerance, "{}: {what} of '{name}' differs by {far}", self.1);
+    }
+}
+
+/// Logits and gradients of a first step; the losses of 50 steps, and the parameters after them.
+fn agrees_with_pytorch(case: &Case) {
+    let [of_logits, of_gradients, of_losses, of_values] = case.bounds;
+    let (theirs, network) = (PyTorch::read(case.name), case.network());
+    let (input, labels, update) = (case.input(), Case::labels(), case.update());
+    let mut learner = Learner::new(&network, &initial(&network));
+    let mut losses = vec![learner.step(&input, &labels, &update).mean_loss() as f32];
+    let far = difference(&learner.logits(), theirs.values("logits"));
+    assert!(far < of_logits, "{}: logits differ by {far}", case.name);
+    let gradients = learner.gradients();
+    theirs.check(
+        "gradients",
+        gradients.iter().filter(|tensor| !tensor.name.contains("running")),
+        of_gradients,
+    );
+    losses.extend((1..50).map(|_| learner.step(&input, &labels, &update).mean_loss() as f32));
+    let pairs = losses.iter().zip(theirs.values("losses"));
+    let far = pairs.map(|(a, b)| relative(f64::from(*a), f64::from(*b), f64::from(*b))).fold(0.0, f64::max);
+    assert!(far < of_losses, "{}: a loss differs by {far}: {losses:?}", case.name);
+    theirs.check("after50", learner.params().iter(), of_values);
+}
+
+#[test]
+fn vgg_agrees_with_pytorch() {
+    agrees_with_pytorch(&CASES[0]);
+}
+
+#[test]
+fn residual_networks_agree_with_pytorch() {
+    agrees_with_pytorch(&CASES[1]);
+    agrees_with_pytorch(&CASES[2]);
+}
+
+#[test]
+fn bottlenecks_agree_with_pytorch() {
+    agrees_with_pytorch(&CASES[3]);
+}
+
+/// A step on each path, relative to the largest magnitude of each tensor. Fifty-odd norms of a few positions amplify the rounding of
+/// sums without fused multiplications.
+#[test]
+fn instruction_sets_agree() {
+    for case in &CASES {
+        let bound = case.between_paths;
+        let step = |path| {
+            let network = case.network().on(path);
+            let mut learner = Learner::new(&network, &initial(&network));
+            learner.step(&case.input(), &Case::labels(), &case.update());
+            (learner.logits(), learner.gradients(), learner.params())
+        };
+        let (logits, gradients, params) = step(Path::detect());
+        for path in Path::available().into_iter().skip(1) {
+            let others = step(path);
+            let far = difference(&others.0, &logits);
+            assert!(far < bound, "{}, {}: logits differ by {far}", case.name, path.name());
+            for (what, ours, others) in [("gradient", &gradients, others.1), ("value", &params, others.2)] {
+                let far = ours.iter().zip(&others).map(|(a, b)| (difference(&b.values, &a.values), &a.name));
+                let (far, name) = far.max_by(|a, b| a.0.total_cmp(&b.0)).expect("a network has tensors");
+                assert!(
+                    far < bound,
+                    "{}, {}: the {what} of '{name}' differs by {far}",
+                    case.name,
+                    path.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit_of_a_model() {
+    for case in &CASES {
+        let network = case.network();
+        let train = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut learner = Learner::new(&network, &initial(&network));
+                (0..3).for_each(|_| {
+                    learner.step(&case.input(), &Case::labels(), &case.update());
+                });
+                (learner.params(), learner.momenta(), learner.logits())
+            })
+        };
+        assert!(train(1) == train(2), "{}", case.name);
+    }
+}

@@ -65,7 +65,7 @@ fn agrees_with_candle(network: &Network, params: &Params, classes: usize, rows: 
 }
 
 /// Whole models on maps that are small enough for candle, with values that leave no tensor without a say. Not a deep one with batch
-/// norms: rounding tips some of its ReLUs, and gradients of two exact programs differ by a hundredth.
+/// norms: rounding tips some `ReLU`s, and gradients of two exact programs differ by a hundredth.
 #[test]
 fn models_agree_with_candle() {
     for (arch, shape, rows, tolerance) in [

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """All probes of a network beside the loop that a user of PyTorch would write, in turn; prints a Markdown table.
 
-    python3 benches/peers/probes.py [--models vgg16,resnet18] [--images 1000] [--threads N] [--rounds R]
+    python3 benches/peers/probes.py [--models vgg16,resnet18] [--images 1000] [--threads N] [--rounds R] [--part P]
 
 Each layer is reset from each of five sources, and every such network evaluated on the same random images. PyTorch's loop copies the
 state dict, overwrites the layer's tensors, loads it, and evaluates in batches, without gradients: eager, and with channels last.
+Only every P-th probe is run by PyTorch, and its time is multiplied: each takes as long as the next.
 Ours: benches/probes.rs, which also runs such a loop of its own. The ratio is to the faster of the two PyTorch variants.
 """
 import argparse
@@ -27,6 +28,7 @@ options.add_argument("--models", default="vgg16,resnet18")
 options.add_argument("--images", type=int, default=1000)
 options.add_argument("--threads", type=int, default=2)
 options.add_argument("--rounds", type=int, default=3)
+options.add_argument("--part", type=int, default=10)
 options = options.parse_args()
 torch.set_num_threads(options.threads)
 
@@ -34,7 +36,8 @@ torch.set_num_threads(options.threads)
 def binary():
     command = ["cargo", "bench", "--quiet", "--locked", "--profile", "dev", "--bench", "probes", "--no-run", "--message-format=json"]
     lines = subprocess.run(command, cwd=FOLDER, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    return [message["executable"] for message in map(json.loads, lines) if message.get("executable")][-1]
+    messages = map(json.loads, lines)
+    return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "probes")
 
 
 def ours(name):
@@ -54,19 +57,20 @@ def theirs(name, channels_last):
     host, draws = network.state_dict(), [models.build(name).state_dict() for _ in range(DRAWS)]
     prefixes = [f"{layer}." for layer, _ in network.layers]
     host = {key: value.clone() for key, value in host.items()}
+    probes = [(prefix, draw) for prefix in prefixes for draw in draws]
+    chosen = probes[:: options.part]
     start, errors = time.perf_counter(), []
     with torch.no_grad():
-        for prefix in prefixes:
-            for draw in draws:
-                state = copy.deepcopy(host)
-                state.update({key: value for key, value in draw.items() if key.startswith(prefix)})
-                network.load_state_dict(state)
-                wrong = 0
-                for at in range(0, options.images, BATCH):
-                    logits = network(images[at : at + BATCH])
-                    wrong += int((logits.argmax(1) != labels[at : at + BATCH]).sum())
-                errors.append(wrong / options.images)
-    return time.perf_counter() - start
+        for prefix, draw in chosen:
+            state = copy.deepcopy(host)
+            state.update({key: value for key, value in draw.items() if key.startswith(prefix)})
+            network.load_state_dict(state)
+            wrong = 0
+            for at in range(0, options.images, BATCH):
+                logits = network(images[at : at + BATCH])
+                wrong += int((logits.argmax(1) != labels[at : at + BATCH]).sum())
+            errors.append(wrong / options.images)
+    return (time.perf_counter() - start) * len(probes) / len(chosen)
 
 
 BINARY = binary()

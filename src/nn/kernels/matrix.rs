@@ -54,7 +54,7 @@ impl Matrix {
     /// Copies one row.
     pub fn copy_row(&self, row: usize, out: &mut [f32]) {
         for (panel, out) in out.chunks_mut(PANEL).enumerate() {
-            let (values, stride, _) = self.view().strip(panel);
+            let (values, stride) = self.panel(panel);
             out.copy_from_slice(&values[row * stride..][..out.len()]);
         }
     }
@@ -71,16 +71,10 @@ impl Matrix {
         }
     }
 
-    /// Gives it another number of rows; what it holds is then meaningless. Allocates only beyond the largest so far.
-    pub fn set_rows(&mut self, rows: usize) {
-        self.rows = rows;
-        self.values.set_length(rows * self.columns.next_multiple_of(LANES));
-    }
-
     /// Gives it another shape; what it holds is then meaningless. Allocates only beyond the largest so far.
     pub fn set_shape(&mut self, rows: usize, columns: usize) {
-        self.columns = columns;
-        self.set_rows(rows);
+        (self.rows, self.columns) = (rows, columns);
+        self.values.set_length(rows * columns.next_multiple_of(LANES));
     }
 
     /// Number of rows.
@@ -110,9 +104,11 @@ impl Matrix {
         (&self.values()[index * PANEL * self.rows..][..width * self.rows], width)
     }
 
-    /// Its left-operand view.
-    pub fn view(&self) -> View<'_> {
-        View { values: self.values(), rows: self.rows, columns: self.columns, panels: true }
+    /// A panel as a left operand: its numbers, the distance between rows, and how many columns, without padding.
+    #[inline]
+    pub fn strip(&self, index: usize) -> (&[f32], usize, usize) {
+        let (values, stride) = self.panel(index);
+        (values, stride, (self.columns - index * PANEL).min(PANEL))
     }
 
     /// Writes the sum of all rows (added from the first on) into a matrix of one row.
@@ -140,43 +136,6 @@ impl Matrix {
                     *value = *source;
                 }
             }
-        }
-    }
-}
-
-/// A matrix to read from: row-major or in panels.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    values: &'a [f32],
-    rows: usize,
-    columns: usize,
-    panels: bool,
-}
-
-impl<'a> View<'a> {
-    /// A row-major matrix.
-    pub fn rows(values: &'a [f32], columns: usize) -> Self {
-        Self { values, rows: values.len() / columns, columns, panels: false }
-    }
-
-    /// Number of rows.
-    pub fn row_count(&self) -> usize {
-        self.rows
-    }
-
-    /// Number of columns.
-    pub fn columns(&self) -> usize {
-        self.columns
-    }
-
-    /// The columns `PANEL·index..`: numbers from the first row's on, distance between rows, and how many columns.
-    #[inline]
-    pub fn strip(&self, index: usize) -> (&'a [f32], usize, usize) {
-        let width = (self.columns - index * PANEL).min(PANEL);
-        if self.panels {
-            (&self.values[index * PANEL * self.rows..], width.next_multiple_of(LANES), width)
-        } else {
-            (&self.values[index * PANEL..], self.columns, width)
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 
 pub use convolution::{Convolution, Taps, WeightGradient, Window, transpose_taps};
 pub use finish::Finish;
-pub use matrix::{Matrix, View};
+pub use matrix::Matrix;
 pub use pool::Pooling;
 pub use product::Product;
 

@@ -6,7 +6,7 @@
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use crate::nn::kernels::matrix::{Matrix, PANEL, View};
+use crate::nn::kernels::matrix::{Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 use crate::nn::kernels::{Finish, Path};
 
@@ -17,7 +17,7 @@ const TASK: usize = 1 << 19;
 #[derive(Clone, Copy, Debug)]
 pub struct Product<'a> {
     /// m×k, or k×m if it is to be transposed.
-    pub left: View<'a>,
+    pub left: &'a Matrix,
     /// Whether to transpose it.
     pub transposed: bool,
     /// k×n.
@@ -42,25 +42,7 @@ impl Product<'_> {
         });
     }
 
-    /// Computes it row-major (m×n), on this thread.
-    pub fn into_rows(&self, out: &mut [f32]) {
-        let columns = self.right.columns();
-        assert_eq!(self.shape().0 * columns, out.len(), "size of a product");
-        let mut scratch = [0.0; PANEL * PANEL];
-        for panel in 0..columns.div_ceil(PANEL) {
-            let (_, width) = self.right.panel(panel);
-            let stored = (columns - panel * PANEL).min(PANEL);
-            for (block, out) in out.chunks_mut(PANEL * columns).enumerate() {
-                let scratch = &mut scratch[..out.len() / columns * width];
-                self.blocks(panel, block * PANEL, scratch, width);
-                for (out, scratch) in out.chunks_mut(columns).zip(scratch.chunks(width)) {
-                    out[panel * PANEL..][..stored].copy_from_slice(&scratch[..stored]);
-                }
-            }
-        }
-    }
-
-    /// The same, on this thread.
+    /// The same bits, on this thread.
     pub fn on_this_thread(&self, out: &mut Matrix) {
         let (m, _) = self.shape();
         assert_eq!((m, self.right.columns()), (out.rows(), out.columns()), "shape of a product");
@@ -71,7 +53,7 @@ impl Product<'_> {
     }
 
     fn shape(&self) -> (usize, usize) {
-        let (rows, columns) = (self.left.row_count(), self.left.columns());
+        let (rows, columns) = (self.left.rows(), self.left.columns());
         let (m, k) = if self.transposed { (columns, rows) } else { (rows, columns) };
         assert_eq!(k, self.right.rows(), "inner dimension of a product");
         (m, k)
@@ -201,19 +183,14 @@ mod tests {
                 let (in_panels, flipped_in_panels) =
                     (Matrix::from_rows(m, k, &left), Matrix::from_rows(k, m, &flipped));
                 let right = Matrix::from_rows(k, n, &right);
-                for (view, transposed) in [
-                    (View::rows(&left, k), false),
-                    (in_panels.view(), false),
-                    (View::rows(&flipped, m), true),
-                    (flipped_in_panels.view(), true),
-                ] {
-                    let product =
-                        Product { left: view, transposed, right: &right, finish: Finish::Store, path };
-                    let mut out = Matrix::zeros(m, n);
+                for (left, transposed) in [(&in_panels, false), (&flipped_in_panels, true)] {
+                    let product = Product { left, transposed, right: &right, finish: Finish::Store, path };
+                    let (mut out, mut alone) = (Matrix::zeros(m, n), Matrix::zeros(m, n));
+                    alone.values_mut().fill(f32::NAN);
                     product.into_panels(&mut out);
-                    let mut rows = vec![f32::NAN; m * n];
-                    product.into_rows(&mut rows);
-                    assert_eq!(out.to_rows(), rows);
+                    product.on_this_thread(&mut alone);
+                    assert_eq!(out, alone);
+                    let rows = out.to_rows();
                     assert_eq!(Matrix::from_rows(m, n, &rows), out, "padding is zero");
                     for (value, (sum, size)) in rows.iter().zip(&expected) {
                         assert!(
@@ -232,11 +209,11 @@ mod tests {
         let (left, right) = (numbers("left", 70 * k), Matrix::from_rows(k, n, &numbers("right", k * n)));
         for path in Path::available() {
             let rows = |first: usize, count: usize| {
-                let left = View::rows(&left[first * k..][..count * k], k);
-                let mut out = vec![0.0; count * n];
+                let left = &Matrix::from_rows(count, k, &left[first * k..][..count * k]);
+                let mut out = Matrix::zeros(count, n);
                 Product { left, transposed: false, right: &right, finish: Finish::Store, path }
-                    .into_rows(&mut out);
-                out
+                    .on_this_thread(&mut out);
+                out.to_rows()
             };
             let all = rows(0, 70);
             for (first, count) in [(0, 1), (69, 1), (3, 6), (5, 65), (10, 13)] {
@@ -257,10 +234,10 @@ mod tests {
         let row = Matrix::from_rows(1, n, &bias);
         for path in Path::available() {
             let compute = |finish| {
-                let mut out = vec![0.0; m * n];
-                Product { left: View::rows(&left, k), transposed: false, right: &right, finish, path }
-                    .into_rows(&mut out);
-                out
+                let mut out = Matrix::zeros(m, n);
+                let left = &Matrix::from_rows(m, k, &left);
+                Product { left, transposed: false, right: &right, finish, path }.on_this_thread(&mut out);
+                out.to_rows()
             };
             let sums = compute(Finish::Store);
             let biased: Vec<_> = sums.iter().enumerate().map(|(i, sum)| sum + bias[i % n]).collect();

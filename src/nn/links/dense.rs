@@ -78,7 +78,7 @@ impl Evaluate for Evaluator {
     fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(examples, self.weight.columns());
         let finish = Finish::Bias { bias: &self.bias, relu: self.relu };
-        Product { left: input.view(), transposed: false, right: &self.weight, finish, path: self.path }
+        Product { left: input, transposed: false, right: &self.weight, finish, path: self.path }
             .on_this_thread(output);
     }
 }
@@ -97,7 +97,7 @@ impl Train for Trainer {
         let [weight, bias] = &self.variables;
         output.set_shape(examples, weight.value.columns());
         let finish = Finish::Bias { bias: &bias.value, relu: self.relu };
-        Product { left: input.view(), transposed: false, right: &weight.value, finish, path: self.path }
+        Product { left: input, transposed: false, right: &weight.value, finish, path: self.path }
             .into_panels(output);
     }
 
@@ -108,7 +108,7 @@ impl Train for Trainer {
         let path = *path;
         let of_variables = || {
             let finish = Finish::Store;
-            Product { left: input.view(), transposed: true, right: output_gradient, finish, path }
+            Product { left: input, transposed: true, right: output_gradient, finish, path }
                 .into_panels(&mut weight.gradient);
             output_gradient.sum_rows_into(&mut bias.gradient);
         };
@@ -117,7 +117,7 @@ impl Train for Trainer {
                 out.set_shape(input.rows(), input.columns());
                 weight.value.transpose_into(transposed);
                 let finish = if rectified { Finish::Mask(input) } else { Finish::Store };
-                Product { left: output_gradient.view(), transposed: false, right: transposed, finish, path }
+                Product { left: output_gradient, transposed: false, right: transposed, finish, path }
                     .into_panels(out);
             }
         };

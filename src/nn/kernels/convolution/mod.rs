@@ -108,7 +108,7 @@ impl Convolution<'_> {
         let Some(last) = self.taps.of(position).iter().map(|sight| sight.position).max() else { return };
         let mut bits = 0;
         for strip in 0..self.input.columns().div_ceil(PANEL) {
-            let (values, stride, _) = self.input.view().strip(strip);
+            let (values, stride, _) = self.input.strip(strip);
             let values = &values[last * self.examples * stride..][..self.examples * stride];
             bits = values.iter().step_by(LANES).fold(bits, |bits, value| bits | value.to_bits());
         }
@@ -139,7 +139,7 @@ impl Terms for Group<'_> {
         let strips = channels.div_ceil(PANEL);
         for term in self.range.clone() {
             let (sight, strip) = (&sights[term / strips], term % strips);
-            let (left, stride, depth) = input.view().strip(strip);
+            let (left, stride, depth) = input.strip(strip);
             let left = Strided(&left[(sight.position * examples + row) * stride..], stride);
             let right = &weight[(sight.tap * channels + strip * PANEL) * width + column..];
             sums = tile::add_rows::<FMA, R, C>(sums, left, Strided(right, width), depth);

@@ -102,7 +102,7 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(&mut self, of: &WeightGradient) {
-        let (input, stride, _) = of.input.view().strip(self.strip);
+        let (input, stride, _) = of.input.strip(self.strip);
         let (gradient, width) = of.output_gradient.panel(self.panel);
         for sums in &mut self.sums {
             sums.fill(0.0);

@@ -78,3 +78,23 @@ fn mistakes_are_told_where_they_stand() {
     let ran = space().write("pipelines/programs.yaml", &text).run(&["check", "pipelines/programs.yaml"]);
     assert_snapshot!("mistakes_in_commands", all + &ran.stderr);
 }
+
+#[test]
+fn a_declared_file_that_another_took_the_place_of_is_read_all_the_same() {
+    let space = space();
+    // `a` and `c` declare the same; between them the file is replaced as editors do it, by one that looks the same.
+    let replace = format!("cd '{}'; cp -p src/0.txt new; mv new src/0.txt", space.path("").display());
+    let text = format!(
+        "
+pipeline: programs
+stages:
+  z: {{ command: {{ run: 'echo z > out.txt', outputs: [out.txt] }} }}
+  a: {{ needs: {{ x: z }}, command: {{ run: 'cat src/0.txt > out.txt', files: [src/0.txt], outputs: [out.txt] }} }}
+  b: {{ needs: {{ x: a }}, command: {{ run: \"{replace}; cd -; echo b > out.txt\", sandbox: off, outputs: [out.txt] }} }}
+  c: {{ needs: {{ x: b }}, command: {{ run: 'cat src/0.txt > c.txt', files: [src/0.txt], outputs: [c.txt] }} }}
+"
+    );
+    let space = space.write("pipelines/programs.yaml", &text);
+    let ran = space.run(&["run", "pipelines/programs.yaml", "--jobs", "1"]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+}

@@ -108,6 +108,7 @@ impl Stage for Command {
         let stamps = || Stamps::of(files.iter().chain(&objects));
         let before = stamps()?;
 
+        let is_own = files.is_empty() && self.read.is_empty() && !place.points_elsewhere();
         let access = match self.sandbox {
             Sandbox::Off => None,
             Sandbox::Auto | Sandbox::Require => {
@@ -120,7 +121,8 @@ impl Stage for Command {
             }
         };
         let system = System { root: &root, path: &environment["PATH"] };
-        let (child, is_checked) = sandbox::spawn(&mut prepared.command, access, system, self.sandbox)?;
+        let (child, is_checked) =
+            sandbox::spawn(&mut prepared.command, access, is_own, system, self.sandbox)?;
         if !is_checked && self.sandbox == Sandbox::Auto {
             sandbox::tell_unchecked(context);
         }

@@ -2,7 +2,8 @@
 //!
 //! A Landlock domain belongs to a thread and is inherited by the processes that it starts. So a thread made for it restricts itself
 //! and starts the program; the rest of this process stays free. It starts the next one too, if that may use the very same: short
-//! commands that read only what other stages made follow each other by the thousand.
+//! commands that read only what other stages made follow each other by the thousand. A rule holds for the file that it was made
+//! for, not for one that takes its place later; so what is not this program's own (a declared file) is looked up for every command.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -32,10 +33,12 @@ pub(super) enum Sandbox {
     Off,
 }
 
-/// Starts the program; the flag says whether the kernel checks its access. `access` is what its stage declares.
+/// Starts the program; the flag says whether the kernel checks its access. `access` is what its stage declares, `is_own` that all of
+/// it was made by this program and stays.
 pub(super) fn spawn(
     command: &mut Command,
     access: Option<Access>,
+    is_own: bool,
     system: System<'_>,
     sandbox: Sandbox,
 ) -> Result<(Child, bool), StageError> {
@@ -53,17 +56,19 @@ pub(super) fn spawn(
         program: command.get_program().to_owned(),
     };
     let refused = |source| hinted(CommandError::Sandbox { source });
-    LAUNCHER.with_borrow_mut(|kept| {
-        if kept.as_ref().is_none_or(|launcher| launcher.domain != domain) {
-            *kept = Some(Launcher::start(domain).map_err(refused)?);
-        }
-        let launcher = kept.as_ref().expect("it was made if there was none");
-        if !launcher.is_checked && sandbox == Sandbox::Require {
-            return Err(refused(io::ErrorKind::Unsupported.into()));
-        }
-        let child = launcher.launch(command).map_err(|e| failure(command, e))?;
-        Ok((child, launcher.is_checked))
-    })
+    let launcher = match LAUNCHER.take() {
+        Some(kept) if kept.domain == domain => kept,
+        _ => Launcher::start(domain).map_err(refused)?,
+    };
+    let is_checked = launcher.is_checked;
+    if !is_checked && sandbox == Sandbox::Require {
+        return Err(refused(io::ErrorKind::Unsupported.into()));
+    }
+    let child = launcher.launch(command);
+    if is_own {
+        LAUNCHER.set(Some(launcher));
+    }
+    child.map(|child| (child, is_checked)).map_err(|e| failure(command, e))
 }
 
 thread_local! {

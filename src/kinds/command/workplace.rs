@@ -127,6 +127,11 @@ impl Workplace {
         self.inputs.values().chain(&self.pointed)
     }
 
+    /// Whether an input is not in this workplace itself.
+    pub(super) fn points_elsewhere(&self) -> bool {
+        !self.pointed.is_empty()
+    }
+
     /// Gives an object a second name; a symbolic one where it is on another file system, or another user's. The object is read-only,
     /// and a file system gives out no inode for a second name.
     fn link(&mut self, object: &Path, name: PathBuf) -> Result<(), FileError> {

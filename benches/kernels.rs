@@ -8,7 +8,8 @@
 use std::time::Instant;
 
 use layerwise::nn::kernels::{
-    Convolution, Finish, Matrix, Path, Taps, WeightGradient, Window, peak, transpose_taps,
+    Convolution, Finish, Matrix, Path, Taps, Tiles, WeightGradient, Window, Winograd, WinogradGradient, peak,
+    transform_weight, transpose_taps,
 };
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -56,7 +57,7 @@ fn peak(threads: usize, seconds: f64) -> f64 {
 }
 
 /// GFLOP/s of each kernel of a layer.
-fn measure([channels, outputs, side]: [usize; 3], seconds: f64) -> [(&'static str, f64); 4] {
+fn measure([channels, outputs, side]: [usize; 3], seconds: f64) -> [(&'static str, f64); 8] {
     let taps = Taps::new([side, side], &WINDOW);
     let flipped = taps.flipped();
     let (rows, path, examples) = (side * side * EXAMPLES, Path::detect(), EXAMPLES);
@@ -85,7 +86,27 @@ fn measure([channels, outputs, side]: [usize; 3], seconds: f64) -> [(&'static st
         }
         .into_panels(&mut input);
     });
+    let (tiles, mut transformed) = (Tiles::new([side, side], &WINDOW).expect("3×3"), Matrix::default());
+    let transform = best(seconds, || transform_weight(&weight, false, path, &mut transformed));
+    let finish = Finish::Store;
+    let w_forward = best(seconds, || {
+        Winograd { input: &input, examples, tiles: &tiles, weight: &transformed, finish, path }
+            .into_panels(&mut output);
+    });
+    let w_weight_gradient = best(seconds, || {
+        WinogradGradient { input: &input, output_gradient: &output, examples, tiles: &tiles, path }
+            .into(&mut parts, &mut weight);
+    });
+    transform_weight(&transposed, true, path, &mut transformed);
+    let w_input_gradient = best(seconds, || {
+        Winograd { input: &output, examples, tiles: &tiles, weight: &transformed, finish, path }
+            .into_panels(&mut input);
+    });
     [
+        ("Winograd forward", operations / w_forward / 1e9),
+        ("Winograd forward with transform", operations / (w_forward + transform) / 1e9),
+        ("Winograd input gradient", operations / w_input_gradient / 1e9),
+        ("Winograd weight gradient", operations / w_weight_gradient / 1e9),
         ("forward", operations / forward / 1e9),
         ("input gradient", operations / input_gradient / 1e9),
         ("input gradient with transposition", operations / (input_gradient + transpose) / 1e9),

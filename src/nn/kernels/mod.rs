@@ -13,6 +13,7 @@ pub mod peak;
 pub mod pool;
 pub mod product;
 mod tile;
+pub mod winograd;
 
 use std::sync::OnceLock;
 
@@ -21,6 +22,7 @@ pub use finish::Finish;
 pub use matrix::Matrix;
 pub use pool::Pooling;
 pub use product::Product;
+pub use winograd::{Tiles, Winograd, WinogradGradient, transform_weight};
 
 /// Raised when a change of the kernels changes results.
 const GENERATION: u32 = 1;

@@ -28,6 +28,7 @@ pub use taps::{Taps, Window};
 pub use transpose::transpose_taps;
 pub use unfold::{is_narrow, unfold, unfold_on_this_thread};
 pub use weight_gradient::WeightGradient;
+pub(in crate::nn::kernels) use weight_gradient::{Outer, Share, groups, pieces, sum_parts};
 
 /// A task has at least so many multiplications: a few microseconds.
 const TASK: usize = 1 << 19;

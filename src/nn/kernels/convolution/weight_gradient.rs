@@ -44,87 +44,95 @@ impl WeightGradient<'_> {
         assert_eq!(self.taps.inputs() * self.examples, self.input.rows(), "rows of a convolution's input");
         assert_eq!(self.taps.outputs() * self.examples, self.output_gradient.rows(), "rows of its gradient");
         assert_eq!((rows, outputs), (out.rows(), out.columns()), "shape of a weight's gradient");
-        let blocks = channels.div_ceil(PANEL) * outputs.div_ceil(PANEL);
-        let positions = self.taps.outputs().div_ceil(TASKS.div_ceil(blocks)).max(1);
-        let others = self.taps.outputs().div_ceil(positions).saturating_sub(1);
-        if parts.len() < others {
-            parts.resize_with(others, Matrix::default);
+        let (count, size) = groups(self.taps.outputs(), channels, outputs);
+        if parts.len() < count - 1 {
+            parts.resize_with(count - 1, Matrix::default);
         }
-        let parts = &mut parts[..others];
-        for part in &mut *parts {
-            part.set_shape(rows, outputs);
-        }
-        let tasks = self.tasks(positions, std::iter::once(&mut *out).chain(&mut *parts));
-        tasks.into_par_iter().for_each(|mut task| task.run(&self));
-        out.values_mut().par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
-            for part in parts.iter() {
-                let part = &part.values()[piece * PIECE..];
-                out.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-            }
-        });
-    }
-
-    /// The tasks that compute the sums over groups of so many positions.
-    fn tasks<'p>(&self, positions: usize, parts: impl Iterator<Item = &'p mut Matrix>) -> Vec<Task<'p>> {
-        let (channels, end) = (self.input.columns(), self.taps.outputs());
+        let parts = &mut parts[..count - 1];
         let mut tasks = Vec::new();
-        for (group, part) in parts.enumerate() {
-            let (rows, first) = (part.rows(), group * positions);
-            let positions = first..end.min(first + positions);
-            for (panel, values) in part.values_mut().chunks_mut(PANEL * rows).enumerate() {
-                let width = values.len() / rows;
-                let of_panel = tasks.len();
-                tasks.extend((0..channels.div_ceil(PANEL)).map(|strip| Task {
-                    positions: positions.clone(),
-                    panel,
-                    strip,
-                    sums: Vec::with_capacity(self.taps.count()),
-                }));
-                for values in values.chunks_mut(channels * width) {
-                    for (task, sums) in tasks[of_panel..].iter_mut().zip(values.chunks_mut(PANEL * width)) {
-                        task.sums.push(sums);
-                    }
-                }
-            }
+        for (index, part) in std::iter::once(&mut *out).chain(&mut *parts).enumerate() {
+            part.set_shape(rows, outputs);
+            let positions = index * size..self.taps.outputs().min((index + 1) * size);
+            let group = |piece| Share { positions: positions.clone(), piece };
+            tasks.extend(pieces(part, self.taps.count()).into_iter().map(group));
         }
-        tasks
+        tasks.into_par_iter().for_each(|mut group| self.add(&mut group));
+        sum_parts(out, parts);
     }
-}
 
-/// The sums over a group of positions, for a strip of input channels and a panel of output channels.
-struct Task<'a> {
-    positions: Range<usize>,
-    panel: usize,
-    strip: usize,
-    /// Per tap.
-    sums: Vec<&'a mut [f32]>,
-}
-
-impl Task<'_> {
-    fn run(&mut self, of: &WeightGradient) {
-        let (input, stride, _) = of.input.strip(self.strip);
-        let (gradient, width) = of.output_gradient.panel(self.panel);
-        for sums in &mut self.sums {
+    /// Adds up the positions of a group, for a strip of input channels and a panel of output channels.
+    fn add(&self, Share { positions, piece }: &mut Share) {
+        let (input, stride, _) = self.input.strip(piece.strip);
+        let (gradient, width) = self.output_gradient.panel(piece.panel);
+        for sums in &mut piece.taps {
             sums.fill(0.0);
         }
-        for position in self.positions.clone() {
-            for first in (0..of.examples).step_by(EXAMPLES) {
-                let count = EXAMPLES.min(of.examples - first);
-                let right = &gradient[(position * of.examples + first) * width..][..count * width];
-                for sight in of.taps.of(position) {
-                    let left = &input[(sight.position * of.examples + first) * stride..][..count * stride];
+        for position in positions {
+            for first in (0..self.examples).step_by(EXAMPLES) {
+                let count = EXAMPLES.min(self.examples - first);
+                let right = &gradient[(position * self.examples + first) * width..][..count * width];
+                for sight in self.taps.of(position) {
+                    let left = &input[(sight.position * self.examples + first) * stride..][..count * stride];
                     let outer = Outer { left: Strided(left, stride), right: Strided(right, width) };
-                    tile::sum(&outer, Begin::There, of.path, self.sums[sight.tap], width);
+                    tile::sum(&outer, Begin::There, self.path, piece.taps[sight.tap], width);
                 }
             }
         }
     }
+}
+
+/// Into how many groups so many positions (or tiles) are divided, at least one, and how many a group has.
+pub(in crate::nn::kernels) fn groups(positions: usize, channels: usize, outputs: usize) -> (usize, usize) {
+    let pieces = channels.div_ceil(PANEL) * outputs.div_ceil(PANEL);
+    let size = positions.div_ceil(TASKS.div_ceil(pieces)).max(1);
+    (positions.div_ceil(size).max(1), size)
+}
+
+/// Some positions (or tiles), and where their sums go.
+pub(in crate::nn::kernels) struct Share<'a> {
+    pub(in crate::nn::kernels) positions: Range<usize>,
+    pub(in crate::nn::kernels) piece: Piece<'a>,
+}
+
+/// A strip of input channels and a panel of output channels, of a matrix of taps·channels rows.
+pub(in crate::nn::kernels) struct Piece<'a> {
+    pub(in crate::nn::kernels) panel: usize,
+    pub(in crate::nn::kernels) strip: usize,
+    /// The numbers of each tap.
+    pub(in crate::nn::kernels) taps: Vec<&'a mut [f32]>,
+}
+
+/// Cuts a matrix of so many taps.
+pub(in crate::nn::kernels) fn pieces(matrix: &mut Matrix, taps: usize) -> Vec<Piece<'_>> {
+    let (rows, channels) = (matrix.rows(), matrix.rows() / taps);
+    let mut pieces = Vec::new();
+    for (panel, values) in matrix.values_mut().chunks_mut(PANEL * rows).enumerate() {
+        let (width, of_panel) = (values.len() / rows, pieces.len());
+        let piece = |strip| Piece { panel, strip, taps: Vec::with_capacity(taps) };
+        pieces.extend((0..channels.div_ceil(PANEL)).map(piece));
+        for values in values.chunks_mut(channels * width) {
+            for (piece, numbers) in pieces[of_panel..].iter_mut().zip(values.chunks_mut(PANEL * width)) {
+                piece.taps.push(numbers);
+            }
+        }
+    }
+    pieces
+}
+
+/// Adds other matrices of the same shape, in parallel.
+pub(in crate::nn::kernels) fn sum_parts(sum: &mut Matrix, others: &[Matrix]) {
+    sum.values_mut().par_chunks_mut(PIECE).enumerate().for_each(|(piece, sum)| {
+        for other in others {
+            let other = &other.values()[piece * PIECE..];
+            sum.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+        }
+    });
 }
 
 /// The product leftᵀ·right.
-struct Outer<'a> {
-    left: Strided<'a>,
-    right: Strided<'a>,
+pub(in crate::nn::kernels) struct Outer<'a> {
+    pub(in crate::nn::kernels) left: Strided<'a>,
+    pub(in crate::nn::kernels) right: Strided<'a>,
 }
 
 impl Terms for Outer<'_> {

@@ -1,0 +1,207 @@
+//! 3×3 convolutions of stride 1 with fewer multiplications (Winograd's F(2×2, 3×3); Lavin and Gray 2015, section 4.1).
+//!
+//! The output is cut into tiles of 2×2 positions, each of which sees 4×4 input positions. With the transforms A, B and G of
+//! [`transforms`],
+//!
+//! ```text
+//! output tile = Aᵀ·[ (G·weight·Gᵀ) ⊙ (Bᵀ·input tile·B) ]·A
+//! ```
+//!
+//! where ⊙ multiplies each of the 16 elements by itself: a matrix product of channels and output channels, for all examples
+//! at once. That is 16 multiplications for 4 outputs, in the place of 36. Sums differ from those of a plain convolution in
+//! the last bits.
+
+mod tiles;
+mod transforms;
+mod weight_gradient;
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::nn::kernels::matrix::{Matrix, PANEL};
+use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
+use crate::nn::kernels::{Finish, Path};
+
+use tiles::Tile;
+pub use tiles::Tiles;
+pub use transforms::transform_weight;
+use transforms::{InputTransform, OutputTransform};
+pub use weight_gradient::WinogradGradient;
+
+/// Elements of a transformed tile.
+const ELEMENTS: usize = 16;
+/// Examples that are transformed at once, at most: what is made of them stays in the second cache.
+const EXAMPLES: usize = 64;
+/// Stands for positions on padding.
+static ZEROS: [f32; EXAMPLES * PANEL] = [0.0; EXAMPLES * PANEL];
+
+/// A convolution to be computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Winograd<'a> {
+    /// Input positions · examples rows, a column per channel.
+    pub input: &'a Matrix,
+    /// Number of examples.
+    pub examples: usize,
+    /// What is computed together.
+    pub tiles: &'a Tiles,
+    /// A transformed weight: elements · channels rows, a column per output channel.
+    pub weight: &'a Matrix,
+    /// What happens to each sum.
+    pub finish: Finish<'a>,
+    /// The instructions to use.
+    pub path: Path,
+}
+
+/// Memory of a thread.
+#[derive(Default)]
+struct Scratch {
+    /// Elements of rows: of the input.
+    input: Matrix,
+    /// Likewise, of the output; or of its gradient.
+    output: Matrix,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Winograd<'_> {
+    /// Computes it into panels (output positions · examples rows), in parallel.
+    pub fn into_panels(&self, out: &mut Matrix) {
+        self.tasks(out).into_par_iter().for_each(|task| task.run(self));
+    }
+
+    /// Computes the same bits on this thread.
+    pub fn on_this_thread(&self, out: &mut Matrix) {
+        self.tasks(out).into_iter().for_each(|task| task.run(self));
+    }
+
+    fn tasks<'o>(&self, out: &'o mut Matrix) -> Vec<Task<'o>>
+    where
+        Self: 'o,
+    {
+        let Self { input, examples, tiles, weight, .. } = *self;
+        let rows = tiles.outputs() * examples;
+        assert_eq!(tiles.inputs() * examples, input.rows(), "rows of a convolution's input");
+        assert_eq!(ELEMENTS * input.columns(), weight.rows(), "rows of its weight");
+        assert_eq!((rows, weight.columns()), (out.rows(), out.columns()), "shape of its result");
+        let step = at_once(examples);
+        let ranges = || (0..examples).step_by(step).map(move |first| first..examples.min(first + step));
+        let of_tile = |tile| ranges().map(move |examples| Task { tile, examples, out: Vec::new() });
+        let mut tasks: Vec<_> = (0..tiles.all().len()).flat_map(of_tile).collect();
+        for values in out.values_mut().chunks_mut(PANEL * rows.max(1)) {
+            let width = values.len() / rows;
+            for (position, values) in values.chunks_mut(examples * width).enumerate() {
+                let tasks = &mut tasks[tiles.of(position) * ranges().len()..];
+                for (task, out) in tasks.iter_mut().zip(values.chunks_mut(step * width)) {
+                    task.out.push(out);
+                }
+            }
+        }
+        tasks
+    }
+}
+
+/// How many of so many examples are transformed at once.
+fn at_once(examples: usize) -> usize {
+    examples.div_ceil(examples.div_ceil(EXAMPLES).max(1)).max(1)
+}
+
+/// A tile, for some examples.
+struct Task<'a> {
+    tile: usize,
+    examples: Range<usize>,
+    /// Its rows of the result: panel by panel, position by position.
+    out: Vec<&'a mut [f32]>,
+}
+
+impl Task<'_> {
+    fn run(self, of: &Winograd) {
+        SCRATCH.with_borrow_mut(|scratch| self.run_with(scratch, of));
+    }
+
+    fn run_with(self, Scratch { input, output }: &mut Scratch, of: &Winograd) {
+        let Winograd { weight, finish, path, .. } = *of;
+        let (tile, rows) = (&of.tiles.all()[self.tile], self.examples.len());
+        input.set_shape(ELEMENTS * rows, of.input.columns());
+        for strip in 0..of.input.columns().div_ceil(PANEL) {
+            let out = &mut input.values_mut()[strip * PANEL * ELEMENTS * rows..];
+            transform_input(of.input, of.examples, strip, tile, &self.examples, path, out);
+        }
+        let mut places = self.out.into_iter();
+        for panel in 0..weight.columns().div_ceil(PANEL) {
+            let width = weight.panel(panel).1;
+            output.set_shape(ELEMENTS * rows, width);
+            for (element, out) in output.values_mut().chunks_exact_mut(rows * width).enumerate() {
+                tile::sum(&Products { input, weight, rows, panel, element }, Begin::Zero, path, out, width);
+            }
+            let mut of_panel = tile.gives.map(|row| row.map(|position| position.and_then(|_| places.next())));
+            let mut elements = output.values().chunks_exact(rows * width);
+            let elements = [(); 4].map(|()| [(); 4].map(|()| elements.next().expect("sixteen")));
+            transforms::twice::<OutputTransform, 4, 2>(path, elements, &mut of_panel);
+            for (position, out) in tile.gives.iter().flatten().zip(of_panel.into_iter().flatten()) {
+                if let (Some(position), Some(out)) = (position, out) {
+                    finish.apply(panel, position * of.examples + self.examples.start, out);
+                }
+            }
+        }
+    }
+}
+
+/// Transforms what a tile sees, of a strip of channels and some examples; `out` begins with elements · examples rows of a panel.
+fn transform_input(
+    input: &Matrix,
+    examples: usize,
+    strip: usize,
+    tile: &Tile,
+    some: &Range<usize>,
+    path: Path,
+    out: &mut [f32],
+) {
+    let (values, width) = input.panel(strip);
+    let of_position = |position: Option<usize>| match position {
+        Some(position) => &values[(position * examples + some.start) * width..][..some.len() * width],
+        None => &ZEROS[..some.len() * width],
+    };
+    let seen = tile.sees.map(|row| row.map(of_position));
+    let mut elements = out.chunks_exact_mut(some.len() * width);
+    let mut elements = [(); 4].map(|()| [(); 4].map(|()| elements.next()));
+    transforms::twice::<InputTransform, 4, 4>(path, seen, &mut elements);
+}
+
+/// The product of an element: rows × channels by channels × a panel of output channels.
+struct Products<'a> {
+    input: &'a Matrix,
+    weight: &'a Matrix,
+    rows: usize,
+    panel: usize,
+    element: usize,
+}
+
+impl Terms for Products<'_> {
+    #[inline(always)]
+    fn add<const FMA: bool, const R: usize, const C: usize>(
+        &self,
+        mut sums: [[f32; C]; R],
+        row: usize,
+        column: usize,
+    ) -> [[f32; C]; R] {
+        let channels = self.input.columns();
+        let (weight, width) = self.weight.panel(self.panel);
+        for strip in 0..channels.div_ceil(PANEL) {
+            let (left, stride, depth) = self.input.strip(strip);
+            let left = Strided(&left[(self.element * self.rows + row) * stride..], stride);
+            let right = &weight[(self.element * channels + strip * PANEL) * width + column..];
+            sums = tile::add_rows::<FMA, R, C>(sums, left, Strided(right, width), depth);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn finish(&self, _: &mut [f32]) {}
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! The gradient at the weight: Gᵀ·[ Σ (Bᵀ·input tile·B) ⊙ (A·gradient tile·Aᵀ) ]·G over tiles and examples.
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::nn::kernels::Path;
+use crate::nn::kernels::convolution::{Outer, Share, groups, pieces, sum_parts};
+use crate::nn::kernels::matrix::{Matrix, PANEL};
+use crate::nn::kernels::tile::{self, Begin, Strided};
+use crate::nn::kernels::winograd::transforms::{self, GradientTransform, WeightGradientTransform};
+use crate::nn::kernels::winograd::{ELEMENTS, SCRATCH, Scratch, Tiles, ZEROS, at_once, transform_input};
+
+/// The gradient at the weight of a convolution, to be computed.
+///
+/// The tiles are added up in groups, and then the groups; how many there are depends on the shapes only.
+#[derive(Clone, Copy, Debug)]
+pub struct WinogradGradient<'a> {
+    /// Input positions · examples rows, a column per channel.
+    pub input: &'a Matrix,
+    /// Output positions · examples rows, a column per output channel.
+    pub output_gradient: &'a Matrix,
+    /// Number of examples.
+    pub examples: usize,
+    /// What is computed together.
+    pub tiles: &'a Tiles,
+    /// The instructions to use.
+    pub path: Path,
+}
+
+impl WinogradGradient<'_> {
+    /// Computes it into taps·channels rows with a column per output channel, in parallel. `parts` is memory for sums
+    /// over groups, which may serve any number of convolutions.
+    pub fn into(self, parts: &mut Vec<Matrix>, out: &mut Matrix) {
+        let (channels, outputs) = (self.input.columns(), self.output_gradient.columns());
+        assert_eq!(self.tiles.inputs() * self.examples, self.input.rows(), "rows of a convolution's input");
+        assert_eq!(self.tiles.outputs() * self.examples, self.output_gradient.rows(), "rows of its gradient");
+        assert_eq!((9 * channels, outputs), (out.rows(), out.columns()), "shape of a weight's gradient");
+        let (count, size) = groups(self.tiles.all().len(), channels, outputs);
+        if parts.len() < count {
+            parts.resize_with(count, Matrix::default);
+        }
+        let parts = &mut parts[..count];
+        let mut tasks = Vec::new();
+        for (index, part) in parts.iter_mut().enumerate() {
+            part.set_shape(ELEMENTS * channels, outputs);
+            let tiles = index * size..self.tiles.all().len().min((index + 1) * size);
+            tasks.extend(
+                pieces(part, ELEMENTS).into_iter().map(|piece| Share { positions: tiles.clone(), piece }),
+            );
+        }
+        tasks
+            .into_par_iter()
+            .for_each(|mut task| SCRATCH.with_borrow_mut(|scratch| self.add(&mut task, scratch)));
+        let (sum, others) = parts.split_first_mut().expect("there is a group");
+        sum_parts(sum, others);
+        pieces(out, 9).into_par_iter().for_each(|piece| {
+            let (values, width) = sum.panel(piece.panel);
+            let length = piece.taps[0].len();
+            let element = |row: usize, column: usize| {
+                &values[((4 * row + column) * channels + piece.strip * PANEL) * width..][..length]
+            };
+            let elements = [0, 1, 2, 3].map(|row| [0, 1, 2, 3].map(|column| element(row, column)));
+            let mut taps = piece.taps.into_iter();
+            let mut taps = [(); 3].map(|()| [(); 3].map(|()| taps.next()));
+            transforms::twice::<WeightGradientTransform, 4, 3>(self.path, elements, &mut taps);
+        });
+    }
+
+    /// Adds up the tiles of a group, for a strip of input channels and a panel of output channels.
+    fn add(&self, Share { positions, piece }: &mut Share, Scratch { input, output }: &mut Scratch) {
+        let (gradient, width) = self.output_gradient.panel(piece.panel);
+        let columns = (self.input.columns() - piece.strip * PANEL).min(PANEL);
+        for sums in &mut piece.taps {
+            sums.fill(0.0);
+        }
+        let step = at_once(self.examples);
+        for tile in &self.tiles.all()[positions.clone()] {
+            for first in (0..self.examples).step_by(step) {
+                let some = first..self.examples.min(first + step);
+                input.set_shape(ELEMENTS * some.len(), columns);
+                transform_input(
+                    self.input,
+                    self.examples,
+                    piece.strip,
+                    tile,
+                    &some,
+                    self.path,
+                    input.values_mut(),
+                );
+                output.set_shape(ELEMENTS * some.len(), width);
+                let given = tile.gives.map(|row| {
+                    row.map(|position| match position {
+                        Some(position) => {
+                            &gradient[(position * self.examples + first) * width..][..some.len() * width]
+                        }
+                        None => &ZEROS[..some.len() * width],
+                    })
+                });
+                let mut elements = output.values_mut().chunks_exact_mut(some.len() * width);
+                let mut elements = [(); 4].map(|()| [(); 4].map(|()| elements.next()));
+                transforms::twice::<GradientTransform, 2, 4>(self.path, given, &mut elements);
+                let stride = input.panel(0).1;
+                let lefts = input.values().chunks_exact(some.len() * stride);
+                let rights = output.values().chunks_exact(some.len() * width);
+                for ((left, right), sums) in lefts.zip(rights).zip(&mut piece.taps) {
+                    let outer = Outer { left: Strided(left, stride), right: Strided(right, width) };
+                    tile::sum(&outer, Begin::There, self.path, sums, width);
+                }
+            }
+        }
+    }
+}

@@ -158,4 +158,4 @@ impl Terms for Group<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,15 +7,15 @@ use crate::base::rng;
 
 /// A convolution's shape.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    map: [usize; 2],
-    window: Window,
-    channels: usize,
-    outputs: usize,
-    examples: usize,
+pub(in crate::nn::kernels) struct Shape {
+    pub(in crate::nn::kernels) map: [usize; 2],
+    pub(in crate::nn::kernels) window: Window,
+    pub(in crate::nn::kernels) channels: usize,
+    pub(in crate::nn::kernels) outputs: usize,
+    pub(in crate::nn::kernels) examples: usize,
 }
 
-const fn shape(
+pub(in crate::nn::kernels) const fn shape(
     map: [usize; 2],
     [kernel, stride, padding]: [[usize; 2]; 3],
     [channels, outputs, examples]: [usize; 3],
@@ -56,30 +56,30 @@ fn shapes() -> Vec<Shape> {
 }
 
 /// What a test computes with.
-struct Setting {
-    shape: Shape,
+pub(in crate::nn::kernels) struct Setting {
+    pub(in crate::nn::kernels) shape: Shape,
     taps: Taps,
     flipped: Taps,
-    input: Matrix,
-    weight: Matrix,
-    gradient: Matrix,
+    pub(in crate::nn::kernels) input: Matrix,
+    pub(in crate::nn::kernels) weight: Matrix,
+    pub(in crate::nn::kernels) gradient: Matrix,
 }
 
-fn numbers(name: &str, rows: usize, columns: usize) -> Matrix {
+pub(in crate::nn::kernels) fn numbers(name: &str, rows: usize, columns: usize) -> Matrix {
     let mut stream = rng::stream(0, &[name]);
     let values: Vec<f32> = (0..rows * columns).map(|_| stream.normal() as f32).collect();
     Matrix::from_rows(rows, columns, &values)
 }
 
 /// A result of this one's shape, before it is computed.
-fn blank(like: &Matrix) -> Matrix {
+pub(in crate::nn::kernels) fn blank(like: &Matrix) -> Matrix {
     let mut out = like.clone();
     out.values_mut().fill(f32::NAN);
     out
 }
 
 impl Setting {
-    fn new(shape: Shape) -> Self {
+    pub(in crate::nn::kernels) fn new(shape: Shape) -> Self {
         let taps = Taps::new(shape.map, &shape.window);
         Self {
             shape,
@@ -103,8 +103,7 @@ impl Setting {
     }
 
     fn input_gradient(&self, path: Path) -> Matrix {
-        let mut weight = Matrix::zeros(self.taps.count() * self.shape.outputs, self.shape.channels);
-        weight.values_mut().fill(f32::NAN);
+        let mut weight = Matrix::default();
         transpose_taps(&self.weight, self.taps.count(), &mut weight);
         let mut out = blank(&self.input);
         Convolution {
@@ -159,7 +158,7 @@ impl Setting {
 }
 
 /// Sums in f64, and of the magnitudes of the terms, to which rounding errors are proportional.
-struct Plain(Vec<[f64; 2]>);
+pub(in crate::nn::kernels) struct Plain(Vec<[f64; 2]>);
 
 impl Plain {
     fn zeros(count: usize) -> Self {
@@ -172,40 +171,57 @@ impl Plain {
         self.0[at][1] += term.abs();
     }
 
-    fn check(&self, result: &Matrix, about: &str) {
+    /// `tolerance` says how far a number may be off, from the magnitudes of its terms.
+    pub(in crate::nn::kernels) fn check(&self, result: &Matrix, about: &str, tolerance: impl Fn(f64) -> f64) {
         let rows = result.to_rows();
         assert_eq!(self.0.len(), rows.len(), "{about}");
         assert_eq!(&Matrix::from_rows(result.rows(), result.columns(), &rows), result, "{about}: padding");
         for (value, [sum, size]) in rows.iter().zip(&self.0) {
-            assert!((f64::from(*value) - sum).abs() <= 1e-6 * size, "{about}: {value} {sum}");
+            assert!((f64::from(*value) - sum).abs() <= tolerance(*size), "{about}: {value} {sum}");
         }
     }
+
+    /// The largest magnitude of terms.
+    pub(in crate::nn::kernels) fn largest(&self) -> f64 {
+        self.0.iter().fold(0.0, |largest, [_, size]| size.max(largest))
+    }
+}
+
+/// The result, the gradient at the input, and the gradient at the weight.
+pub(in crate::nn::kernels) fn plain(setting: &Setting) -> [Plain; 3] {
+    let Shape { channels, outputs, .. } = setting.shape;
+    let (input, weight) = (setting.input.to_rows(), setting.weight.to_rows());
+    let gradient = setting.gradient.to_rows();
+    let mut forward = Plain::zeros(gradient.len());
+    let mut at_input = Plain::zeros(input.len());
+    let mut at_weight = Plain::zeros(weight.len());
+    setting.visit(|row, from, first| {
+        for (c, o) in (0..channels * outputs).map(|at| (at / outputs, at % outputs)) {
+            let (x, w) = (from * channels + c, (first + c) * outputs + o);
+            let z = row * outputs + o;
+            forward.add(z, input[x], weight[w]);
+            at_input.add(x, gradient[z], weight[w]);
+            at_weight.add(w, input[x], gradient[z]);
+        }
+    });
+    [forward, at_input, at_weight]
 }
 
 #[test]
 fn all_paths_compute_convolutions_and_their_gradients() {
     let mut parts = Vec::new();
     for setting in shapes().into_iter().map(Setting::new) {
-        let Shape { channels, outputs, .. } = setting.shape;
-        let (input, weight) = (setting.input.to_rows(), setting.weight.to_rows());
-        let gradient = setting.gradient.to_rows();
-        let mut forward = Plain::zeros(gradient.len());
-        let mut at_input = Plain::zeros(input.len());
-        let mut at_weight = Plain::zeros(weight.len());
-        setting.visit(|row, from, first| {
-            for (c, o) in (0..channels * outputs).map(|at| (at / outputs, at % outputs)) {
-                let (x, w) = (from * channels + c, (first + c) * outputs + o);
-                let z = row * outputs + o;
-                forward.add(z, input[x], weight[w]);
-                at_input.add(x, gradient[z], weight[w]);
-                at_weight.add(w, input[x], gradient[z]);
-            }
-        });
+        let expected = plain(&setting);
         for path in Path::available() {
             let about = format!("{} {:?}", path.name(), setting.shape);
-            forward.check(&setting.result(Finish::Store, path), &about);
-            at_input.check(&setting.input_gradient(path), &about);
-            at_weight.check(&setting.weight_gradient(&mut parts, path), &about);
+            let results = [
+                setting.result(Finish::Store, path),
+                setting.input_gradient(path),
+                setting.weight_gradient(&mut parts, path),
+            ];
+            for (expected, result) in expected.iter().zip(results) {
+                expected.check(&result, &about, |size| 1e-6 * size);
+            }
         }
     }
 }
@@ -247,18 +263,19 @@ fn reading_ahead_stays_within_the_input() {
     }
 }
 
+/// A matrix of fewer examples.
+pub(in crate::nn::kernels) fn some(matrix: &Matrix, examples: usize, range: &Range<usize>) -> Matrix {
+    let (columns, rows, positions) = (matrix.columns(), matrix.to_rows(), matrix.rows() / examples);
+    let rows = (0..positions).flat_map(|position| {
+        rows[(position * examples + range.start) * columns..][..range.len() * columns].to_vec()
+    });
+    Matrix::from_rows(positions * range.len(), columns, &rows.collect::<Vec<_>>())
+}
+
 #[test]
 fn an_example_does_not_depend_on_the_others() {
     let whole = Setting::new(shape([4, 3], [[3, 3], [1, 1], [1, 1]], [130, 74, 70]));
-    let (positions, examples) = (whole.taps.inputs(), whole.shape.examples);
-    let some = |matrix: &Matrix, range: &Range<usize>| {
-        let columns = matrix.columns();
-        let rows = matrix.to_rows();
-        let rows = (0..positions).flat_map(|position| {
-            rows[(position * examples + range.start) * columns..][..range.len() * columns].to_vec()
-        });
-        Matrix::from_rows(positions * range.len(), columns, &rows.collect::<Vec<_>>())
-    };
+    let some = |matrix: &Matrix, range: &Range<usize>| some(matrix, whole.shape.examples, range);
     for path in Path::available() {
         let all = whole.result(Finish::Store, path);
         for range in [0..1, 69..70, 3..9, 5..70, 10..23, 0..35] {

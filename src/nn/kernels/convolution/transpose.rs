@@ -6,11 +6,11 @@ use rayon::slice::ParallelSliceMut;
 use crate::nn::kernels::matrix::{Matrix, PANEL};
 
 /// Rearranges the weight of a convolution tap by tap, from (taps·channels)×outputs to (taps·outputs)×channels: the weight
-/// of the convolution that gives the gradient at the input.
+/// of the convolution that gives the gradient at the input. `out` is reshaped.
 pub fn transpose_taps(weight: &Matrix, taps: usize, out: &mut Matrix) {
     let (channels, outputs) = (weight.rows() / taps, weight.columns());
     assert_eq!(taps * channels, weight.rows(), "rows of a weight");
-    assert_eq!((taps * outputs, channels), (out.rows(), out.columns()), "shape of a transposed weight");
+    out.set_shape(taps * outputs, channels);
     out.values_mut().par_chunks_mut(PANEL * taps * outputs).enumerate().for_each(|(panel, values)| {
         let width = values.len() / (taps * outputs);
         values.par_chunks_mut(outputs * width).enumerate().for_each(|(tap, values)| {

@@ -22,7 +22,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::nn::kernels::matrix::{Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
-use crate::nn::kernels::{Finish, Path};
+use crate::nn::kernels::{Finish, Path, Taps, Window};
 
 use tiles::Tile;
 pub use tiles::Tiles;
@@ -34,8 +34,21 @@ pub use weight_gradient::WinogradGradient;
 const ELEMENTS: usize = 16;
 /// Examples that are transformed at once, at most: what is made of them stays in the second cache.
 const EXAMPLES: usize = 64;
+/// Channels, from which on it is worth it.
+const LEAST: usize = 32;
 /// Stands for positions on padding.
 static ZEROS: [f32; EXAMPLES * PANEL] = [0.0; EXAMPLES * PANEL];
+
+/// Whether a convolution of so many channels and output channels is better computed in this way.
+///
+/// Small maps have more taps on padding, which the plain way leaves out; and with few channels, the transforms cost more than
+/// the products.
+pub fn is_faster(map: [usize; 2], window: &Window, channels: [usize; 2]) -> bool {
+    let Some(tiles) = Tiles::new(map, window) else { return false };
+    let few = channels.iter().any(|channels| *channels < LEAST);
+    !few && window.padding.iter().all(|padding| *padding <= 2)
+        && 2 * Taps::new(map, window).pairs() >= 3 * ELEMENTS * tiles.all().len()
+}
 
 /// A convolution to be computed.
 #[derive(Clone, Copy, Debug)]
@@ -109,6 +122,11 @@ fn at_once(examples: usize) -> usize {
     examples.div_ceil(examples.div_ceil(EXAMPLES).max(1)).max(1)
 }
 
+/// How far elements of so many rows are apart. If that were a power of two, all would fall on the same sets of a cache.
+fn spaced(rows: usize) -> usize {
+    rows + 1
+}
+
 /// A tile, for some examples.
 struct Task<'a> {
     tile: usize,
@@ -125,21 +143,23 @@ impl Task<'_> {
     fn run_with(self, Scratch { input, output }: &mut Scratch, of: &Winograd) {
         let Winograd { weight, finish, path, .. } = *of;
         let (tile, rows) = (&of.tiles.all()[self.tile], self.examples.len());
-        input.set_shape(ELEMENTS * rows, of.input.columns());
+        input.set_shape(ELEMENTS * spaced(rows), of.input.columns());
         for strip in 0..of.input.columns().div_ceil(PANEL) {
-            let out = &mut input.values_mut()[strip * PANEL * ELEMENTS * rows..];
+            let out = &mut input.values_mut()[strip * PANEL * ELEMENTS * spaced(rows)..];
             transform_input(of.input, of.examples, strip, tile, &self.examples, path, out);
         }
         let mut places = self.out.into_iter();
         for panel in 0..weight.columns().div_ceil(PANEL) {
             let width = weight.panel(panel).1;
-            output.set_shape(ELEMENTS * rows, width);
-            for (element, out) in output.values_mut().chunks_exact_mut(rows * width).enumerate() {
+            output.set_shape(ELEMENTS * spaced(rows), width);
+            for (element, out) in output.values_mut().chunks_exact_mut(spaced(rows) * width).enumerate() {
+                let out = &mut out[..rows * width];
                 tile::sum(&Products { input, weight, rows, panel, element }, Begin::Zero, path, out, width);
             }
             let mut of_panel = tile.gives.map(|row| row.map(|position| position.and_then(|_| places.next())));
-            let mut elements = output.values().chunks_exact(rows * width);
-            let elements = [(); 4].map(|()| [(); 4].map(|()| elements.next().expect("sixteen")));
+            let mut elements = output.values().chunks_exact(spaced(rows) * width);
+            let elements =
+                [(); 4].map(|()| [(); 4].map(|()| &elements.next().expect("sixteen")[..rows * width]));
             transforms::twice::<OutputTransform, 4, 2>(path, elements, &mut of_panel);
             for (position, out) in tile.gives.iter().flatten().zip(of_panel.into_iter().flatten()) {
                 if let (Some(position), Some(out)) = (position, out) {
@@ -166,7 +186,7 @@ fn transform_input(
         None => &ZEROS[..some.len() * width],
     };
     let seen = tile.sees.map(|row| row.map(of_position));
-    let mut elements = out.chunks_exact_mut(some.len() * width);
+    let mut elements = out.chunks_exact_mut(spaced(some.len()) * width);
     let mut elements = [(); 4].map(|()| [(); 4].map(|()| elements.next()));
     transforms::twice::<InputTransform, 4, 4>(path, seen, &mut elements);
 }
@@ -192,7 +212,7 @@ impl Terms for Products<'_> {
         let (weight, width) = self.weight.panel(self.panel);
         for strip in 0..channels.div_ceil(PANEL) {
             let (left, stride, depth) = self.input.strip(strip);
-            let left = Strided(&left[(self.element * self.rows + row) * stride..], stride);
+            let left = Strided(&left[(self.element * spaced(self.rows) + row) * stride..], stride);
             let right = &weight[(self.element * channels + strip * PANEL) * width + column..];
             sums = tile::add_rows::<FMA, R, C>(sums, left, Strided(right, width), depth);
         }

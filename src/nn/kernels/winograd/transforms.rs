@@ -88,7 +88,7 @@ fn half(a: Lanes) -> Lanes {
     a.map(|a| 0.5 * a)
 }
 
-/// Writes T·x·Tᵀ, for all x that lie side by side in `from`; all slices are of one length, a multiple of [`LANES`].
+/// Writes T·x·Tᵀ, for all x that lie side by side in `from`; all slices are as long as the first, a multiple of [`LANES`], or longer.
 pub(super) fn twice<T: Transform<N, M>, const N: usize, const M: usize>(
     path: Path,
     from: [[&[f32]; N]; N],

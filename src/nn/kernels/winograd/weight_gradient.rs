@@ -7,7 +7,9 @@ use crate::nn::kernels::convolution::{Outer, Share, groups, pieces, sum_parts};
 use crate::nn::kernels::matrix::{Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided};
 use crate::nn::kernels::winograd::transforms::{self, GradientTransform, WeightGradientTransform};
-use crate::nn::kernels::winograd::{ELEMENTS, SCRATCH, Scratch, Tiles, ZEROS, at_once, transform_input};
+use crate::nn::kernels::winograd::{
+    ELEMENTS, SCRATCH, Scratch, Tiles, ZEROS, at_once, spaced, transform_input,
+};
 
 /// The gradient at the weight of a convolution, to be computed.
 ///
@@ -76,7 +78,7 @@ impl WinogradGradient<'_> {
         for tile in &self.tiles.all()[positions.clone()] {
             for first in (0..self.examples).step_by(step) {
                 let some = first..self.examples.min(first + step);
-                input.set_shape(ELEMENTS * some.len(), columns);
+                input.set_shape(ELEMENTS * spaced(some.len()), columns);
                 transform_input(
                     self.input,
                     self.examples,
@@ -86,7 +88,7 @@ impl WinogradGradient<'_> {
                     self.path,
                     input.values_mut(),
                 );
-                output.set_shape(ELEMENTS * some.len(), width);
+                output.set_shape(ELEMENTS * spaced(some.len()), width);
                 let given = tile.gives.map(|row| {
                     row.map(|position| match position {
                         Some(position) => {
@@ -95,14 +97,17 @@ impl WinogradGradient<'_> {
                         None => &ZEROS[..some.len() * width],
                     })
                 });
-                let mut elements = output.values_mut().chunks_exact_mut(some.len() * width);
+                let mut elements = output.values_mut().chunks_exact_mut(spaced(some.len()) * width);
                 let mut elements = [(); 4].map(|()| [(); 4].map(|()| elements.next()));
                 transforms::twice::<GradientTransform, 2, 4>(self.path, given, &mut elements);
                 let stride = input.panel(0).1;
-                let lefts = input.values().chunks_exact(some.len() * stride);
-                let rights = output.values().chunks_exact(some.len() * width);
+                let lefts = input.values().chunks_exact(spaced(some.len()) * stride);
+                let rights = output.values().chunks_exact(spaced(some.len()) * width);
                 for ((left, right), sums) in lefts.zip(rights).zip(&mut piece.taps) {
-                    let outer = Outer { left: Strided(left, stride), right: Strided(right, width) };
+                    let outer = Outer {
+                        left: Strided(&left[..some.len() * stride], stride),
+                        right: Strided(right, width),
+                    };
                     tile::sum(&outer, Begin::There, self.path, sums, width);
                 }
             }

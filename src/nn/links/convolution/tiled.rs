@@ -1,0 +1,110 @@
+//! In tiles of 2×2 output positions.
+
+use crate::nn::kernels::{
+    Finish, Matrix, Path, Tiles, Window, Winograd, WinogradGradient, transform_weight, transpose_taps,
+};
+use crate::nn::links::convolution::{Convolution, Method};
+use crate::nn::links::{Evaluate, Spare};
+
+/// The tiles of a link that [`is_faster`](crate::nn::kernels::winograd::is_faster) in tiles.
+fn tiles(map: [usize; 2], window: &Window) -> Tiles {
+    Tiles::new(map, window).expect("what is computed in tiles has 3×3 taps and stride 1")
+}
+
+pub(super) struct Evaluator {
+    tiles: Tiles,
+    /// Transformed.
+    weight: Matrix,
+    bias: Matrix,
+    relu: bool,
+    path: Path,
+}
+
+impl Evaluator {
+    pub(super) fn new(link: &Convolution, weight: &Matrix, bias: Matrix, path: Path) -> Self {
+        let mut transformed = Matrix::default();
+        transform_weight(weight, false, path, &mut transformed);
+        let tiles = tiles(link.input.map, &link.window);
+        Self { tiles, weight: transformed, bias, relu: link.relu, path }
+    }
+}
+
+impl Evaluate for Evaluator {
+    fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
+        let Self { tiles, weight, bias, relu, path } = self;
+        output.set_shape(tiles.outputs() * examples, weight.columns());
+        let finish = Finish::Bias { bias, relu: *relu };
+        Winograd { input, examples, tiles, weight, finish, path: *path }.on_this_thread(output);
+    }
+}
+
+pub(super) struct Tiled {
+    tiles: Tiles,
+    /// Those of the convolution that gives the gradient at the input.
+    flipped: Tiles,
+    /// Its weight, not yet transformed: (taps·out)×in.
+    transposed: Matrix,
+    /// The weight of either, transformed.
+    transformed: Matrix,
+    /// Buffers of the weight's gradient.
+    parts: Vec<Matrix>,
+    path: Path,
+}
+
+impl Tiled {
+    pub(super) fn new(link: &Convolution, path: Path) -> Self {
+        let (map, window) = (link.input.map, link.window);
+        let back = Window { padding: window.padding.map(|padding| 2 - padding), ..window };
+        Self {
+            tiles: tiles(map, &window),
+            flipped: tiles(window.output(map), &back),
+            transposed: Matrix::default(),
+            transformed: Matrix::default(),
+            parts: Vec::new(),
+            path,
+        }
+    }
+}
+
+impl Method for Tiled {
+    fn forward(
+        &mut self,
+        weight: &Matrix,
+        input: &Matrix,
+        examples: usize,
+        finish: Finish,
+        out: &mut Matrix,
+    ) {
+        let Self { tiles, transformed, path, .. } = self;
+        transform_weight(weight, false, *path, transformed);
+        out.set_shape(tiles.outputs() * examples, weight.columns());
+        Winograd { input, examples, tiles, weight: transformed, finish, path: *path }.into_panels(out);
+    }
+
+    fn weight_gradient(
+        &mut self,
+        input: &Matrix,
+        output_gradient: &Matrix,
+        examples: usize,
+        out: &mut Matrix,
+    ) {
+        let Self { tiles, parts, path, .. } = self;
+        WinogradGradient { input, output_gradient, examples, tiles, path: *path }.into(parts, out);
+    }
+
+    fn input_gradient(
+        &mut self,
+        weight: &Matrix,
+        output_gradient: &Matrix,
+        examples: usize,
+        finish: Finish,
+        out: &mut Matrix,
+    ) {
+        let Self { flipped: tiles, transposed, transformed, path, .. } = self;
+        transpose_taps(weight, 9, transposed);
+        transform_weight(transposed, true, *path, transformed);
+        out.set_shape(tiles.outputs() * examples, transposed.columns());
+        Winograd { input: output_gradient, examples, tiles, weight: transformed, finish, path: *path }
+            .into_panels(out);
+    }
+}

@@ -1,6 +1,8 @@
 //! Evaluating a whole network on many examples.
 
-use rayon::iter::ParallelIterator;
+use std::cell::RefCell;
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
 use crate::nn::examples::{CHUNK, Labelled};
@@ -12,12 +14,15 @@ use crate::nn::params::Params;
 
 /// Computes errors and losses of a network on all examples, on the threads of the current rayon pool.
 pub fn score(network: &Network, params: &Params, examples: &Labelled) -> Score {
-    let layers: Vec<_> = (0..network.layers().len()).map(|layer| network.prepare(layer, params)).collect();
+    let layers = 0..network.layers().len();
+    let layers: Vec<_> = layers.into_par_iter().map(|layer| network.prepare(layer, params)).collect();
     let order: Vec<u32> = (0..examples.labels.len() as u32).collect();
-    let tasks = order.par_chunks(CHUNK).map_init(Buffers::default, |buffers, indices| {
+    let tasks = order.par_chunks(CHUNK).map(|indices| {
         let mut total = Score::default();
         for indices in indices.chunks(network.at_once(CHUNK)) {
-            add_scores(network, &layers, examples, indices, buffers, &mut total);
+            BUFFERS.with_borrow_mut(|buffers| {
+                add_scores(network, &layers, examples, indices, buffers, &mut total);
+            });
         }
         total
     });
@@ -38,6 +43,11 @@ struct Buffers {
     output: Matrix,
     logits: Vec<f32>,
     spare: Spare,
+}
+
+thread_local! {
+    /// Kept from call to call: new memory takes the system longer to give than many a layer to compute.
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
 fn add_scores(

@@ -93,7 +93,7 @@ impl Probes<'_> {
         patches: &[Patch],
         values: impl Fn(Source) -> Result<Params, RunError>,
     ) -> Result<Vec<Vec<f64>>, ProbeError> {
-        let host: Vec<_> = (0..self.depth()).map(|layer| self.network.prepare(layer, self.host)).collect();
+        let host = self.prepare(&(0..self.depth()).collect::<Vec<_>>(), self.host);
         let mut results = vec![Vec::new(); patches.len()];
         let mut done = 0;
         for group in self.groups(patches) {
@@ -160,11 +160,17 @@ impl Probes<'_> {
         for (source, indices) in group {
             self.check_cancelled()?;
             let params = values(*source)?;
-            for layer in self.changed(indices, patches) {
-                packed.insert((layer, *source), self.network.prepare(layer, &params));
-            }
+            let changed: Vec<_> = self.changed(indices, patches).into_iter().collect();
+            let prepared = self.prepare(&changed, &params);
+            packed.extend(changed.into_iter().map(|layer| (layer, *source)).zip(prepared));
         }
         Ok(packed)
+    }
+
+    /// Packs layers side by side.
+    fn prepare(&self, layers: &[usize], params: &Params) -> Vec<Prepared> {
+        let prepare = |layer: &usize| self.network.prepare(*layer, params);
+        self.pool.install(|| layers.par_iter().map(prepare).collect())
     }
 
     fn plan<'p>(&self, patch: &Patch, host: &'p [Prepared], packed: &'p Packed) -> Plan<'p> {

@@ -24,10 +24,9 @@ use crate::nn::kernels::matrix::{Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 use crate::nn::kernels::{Finish, Path, Taps, Window};
 
-use tiles::Tile;
 pub use tiles::Tiles;
 pub use transforms::transform_weight;
-use transforms::{InputTransform, OutputTransform};
+use transforms::{InputTransform, OutputTransform, Transform};
 pub use weight_gradient::WinogradGradient;
 
 /// Elements of a transformed tile.
@@ -145,21 +144,21 @@ impl Task<'_> {
         let (tile, rows) = (&of.tiles.all()[self.tile], self.examples.len());
         input.set_shape(ELEMENTS * spaced(rows), of.input.columns());
         for strip in 0..of.input.columns().div_ceil(PANEL) {
+            let maps = Maps::new(of.input, strip, of.examples, &self.examples);
             let out = &mut input.values_mut()[strip * PANEL * ELEMENTS * spaced(rows)..];
-            transform_input(of.input, of.examples, strip, tile, &self.examples, path, out);
+            maps.transform_into::<InputTransform, 4>(&tile.sees, path, out);
         }
         let mut places = self.out.into_iter();
         for panel in 0..weight.columns().div_ceil(PANEL) {
             let width = weight.panel(panel).1;
             output.set_shape(ELEMENTS * spaced(rows), width);
             for (element, out) in output.values_mut().chunks_exact_mut(spaced(rows) * width).enumerate() {
-                let out = &mut out[..rows * width];
-                tile::sum(&Products { input, weight, rows, panel, element }, Begin::Zero, path, out, width);
+                let products = Products { input, weight, rows, panel, element };
+                tile::sum(&products, Begin::Zero, path, &mut out[..rows * width], width);
             }
             let mut of_panel = tile.gives.map(|row| row.map(|position| position.and_then(|_| places.next())));
             let mut elements = output.values().chunks_exact(spaced(rows) * width);
-            let elements =
-                [(); 4].map(|()| [(); 4].map(|()| &elements.next().expect("sixteen")[..rows * width]));
+            let elements = square(|| &elements.next().expect("there are sixteen")[..rows * width]);
             transforms::twice::<OutputTransform, 4, 2>(path, elements, &mut of_panel);
             for (position, out) in tile.gives.iter().flatten().zip(of_panel.into_iter().flatten()) {
                 if let (Some(position), Some(out)) = (position, out) {
@@ -170,25 +169,47 @@ impl Task<'_> {
     }
 }
 
-/// Transforms what a tile sees, of a strip of channels and some examples; `out` begins with elements · examples rows of a panel.
-fn transform_input(
-    input: &Matrix,
+/// A panel of maps, of which some examples are transformed.
+struct Maps<'a> {
+    values: &'a [f32],
+    width: usize,
     examples: usize,
-    strip: usize,
-    tile: &Tile,
-    some: &Range<usize>,
-    path: Path,
-    out: &mut [f32],
-) {
-    let (values, width) = input.panel(strip);
-    let of_position = |position: Option<usize>| match position {
-        Some(position) => &values[(position * examples + some.start) * width..][..some.len() * width],
-        None => &ZEROS[..some.len() * width],
-    };
-    let seen = tile.sees.map(|row| row.map(of_position));
-    let mut elements = out.chunks_exact_mut(spaced(some.len()) * width);
-    let mut elements = [(); 4].map(|()| [(); 4].map(|()| elements.next()));
-    transforms::twice::<InputTransform, 4, 4>(path, seen, &mut elements);
+    some: &'a Range<usize>,
+}
+
+impl<'a> Maps<'a> {
+    fn new(matrix: &'a Matrix, panel: usize, examples: usize, some: &'a Range<usize>) -> Self {
+        let (values, width) = matrix.panel(panel);
+        Self { values, width, examples, some }
+    }
+
+    /// Transforms a tile of positions; `out` begins with the panel of the elements' rows.
+    fn transform_into<T: Transform<N, 4>, const N: usize>(
+        &self,
+        positions: &[[Option<usize>; N]; N],
+        path: Path,
+        out: &mut [f32],
+    ) {
+        let from = positions.map(|row| row.map(|position| self.rows(position)));
+        let mut elements = out.chunks_exact_mut(spaced(self.some.len()) * self.width);
+        transforms::twice::<T, N, 4>(path, from, &mut square(|| elements.next()));
+    }
+
+    /// The examples at a position, or on padding.
+    fn rows(&self, position: Option<usize>) -> &'a [f32] {
+        let count = self.some.len() * self.width;
+        match position {
+            Some(position) => {
+                &self.values[(position * self.examples + self.some.start) * self.width..][..count]
+            }
+            None => &ZEROS[..count],
+        }
+    }
+}
+
+/// A square of what comes, row by row.
+fn square<T, const N: usize>(mut next: impl FnMut() -> T) -> [[T; N]; N] {
+    [(); N].map(|()| [(); N].map(|()| next()))
 }
 
 /// The product of an element: rows × channels by channels × a panel of output channels.

@@ -69,7 +69,9 @@ fn all_paths_compute_convolutions_and_their_gradients() {
             let [out, alone] = result(&setting, Finish::Store, path);
             assert_eq!(out, alone);
             // Memory that served another convolution may hold anything.
-            parts.iter_mut().for_each(|part| part.values_mut().fill(f32::NAN));
+            for part in &mut parts {
+                part.values_mut().fill(f32::NAN);
+            }
             let results = [out, input_gradient(&setting, path), weight_gradient(&setting, &mut parts, path)];
             for (expected, result) in expected.iter().zip(results) {
                 // A transformed tile mixes positions: an output has a share in the rounding of its neighbours.

@@ -17,7 +17,7 @@ pub struct Tiles {
     inputs: usize,
     /// Height and width of the output map.
     output: [usize; 2],
-    tiles: Vec<Tile>,
+    all: Vec<Tile>,
 }
 
 impl Tiles {
@@ -42,7 +42,7 @@ impl Tiles {
                 gives: [0, 1].map(|i| [0, 1].map(|j| given(i, j))),
             }
         };
-        Some(Self { inputs: map[0] * map[1], output, tiles: (0..rows * columns).map(tile).collect() })
+        Some(Self { inputs: map[0] * map[1], output, all: (0..rows * columns).map(tile).collect() })
     }
 
     /// Number of positions of the input map.
@@ -57,7 +57,7 @@ impl Tiles {
 
     /// The tiles, row by row.
     pub(super) fn all(&self) -> &[Tile] {
-        &self.tiles
+        &self.all
     }
 
     /// The tile that gives an output position.

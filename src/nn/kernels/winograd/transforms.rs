@@ -7,12 +7,12 @@
 //!      ⎣0  1  0 −1⎦       ⎣ 0   0   1 ⎦
 //! ```
 
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
 use crate::nn::kernels::convolution::pieces;
 use crate::nn::kernels::matrix::{LANES, Matrix, PANEL};
-use crate::nn::kernels::winograd::ELEMENTS;
+use crate::nn::kernels::winograd::{ELEMENTS, square};
 use crate::nn::kernels::{Instructions, Path};
-
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 /// Numbers that are computed at once.
 type Lanes = [f32; LANES];
@@ -170,7 +170,6 @@ pub fn transform_weight(weight: &Matrix, is_flipped: bool, path: Path, out: &mut
         };
         let taps = [0, 1, 2].map(|row| [0, 1, 2].map(|column| tap(row, column)));
         let mut elements = piece.taps.into_iter();
-        let mut elements = [(); 4].map(|()| [(); 4].map(|()| elements.next()));
-        twice::<WeightTransform, 3, 4>(path, taps, &mut elements);
+        twice::<WeightTransform, 3, 4>(path, taps, &mut square(|| elements.next()));
     });
 }

@@ -6,10 +6,10 @@ use crate::nn::kernels::Path;
 use crate::nn::kernels::convolution::{Outer, Share, groups, pieces, sum_parts};
 use crate::nn::kernels::matrix::{Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided};
-use crate::nn::kernels::winograd::transforms::{self, GradientTransform, WeightGradientTransform};
-use crate::nn::kernels::winograd::{
-    ELEMENTS, SCRATCH, Scratch, Tiles, ZEROS, at_once, spaced, transform_input,
+use crate::nn::kernels::winograd::transforms::{
+    self, GradientTransform, InputTransform, WeightGradientTransform,
 };
+use crate::nn::kernels::winograd::{ELEMENTS, Maps, SCRATCH, Scratch, Tiles, at_once, spaced, square};
 
 /// The gradient at the weight of a convolution, to be computed.
 ///
@@ -62,53 +62,40 @@ impl WinogradGradient<'_> {
             };
             let elements = [0, 1, 2, 3].map(|row| [0, 1, 2, 3].map(|column| element(row, column)));
             let mut taps = piece.taps.into_iter();
-            let mut taps = [(); 3].map(|()| [(); 3].map(|()| taps.next()));
+            let mut taps = square(|| taps.next());
             transforms::twice::<WeightGradientTransform, 4, 3>(self.path, elements, &mut taps);
         });
     }
 
     /// Adds up the tiles of a group, for a strip of input channels and a panel of output channels.
     fn add(&self, Share { positions, piece }: &mut Share, Scratch { input, output }: &mut Scratch) {
-        let (gradient, width) = self.output_gradient.panel(piece.panel);
+        let Self { examples, path, .. } = *self;
         let columns = (self.input.columns() - piece.strip * PANEL).min(PANEL);
+        let width = self.output_gradient.panel(piece.panel).1;
         for sums in &mut piece.taps {
             sums.fill(0.0);
         }
-        let step = at_once(self.examples);
+        let step = at_once(examples);
         for tile in &self.tiles.all()[positions.clone()] {
-            for first in (0..self.examples).step_by(step) {
-                let some = first..self.examples.min(first + step);
-                input.set_shape(ELEMENTS * spaced(some.len()), columns);
-                transform_input(
-                    self.input,
-                    self.examples,
-                    piece.strip,
-                    tile,
-                    &some,
-                    self.path,
+            for first in (0..examples).step_by(step) {
+                let some = first..examples.min(first + step);
+                let rows = some.len();
+                input.set_shape(ELEMENTS * spaced(rows), columns);
+                Maps::new(self.input, piece.strip, examples, &some).transform_into::<InputTransform, 4>(
+                    &tile.sees,
+                    path,
                     input.values_mut(),
                 );
-                output.set_shape(ELEMENTS * spaced(some.len()), width);
-                let given = tile.gives.map(|row| {
-                    row.map(|position| match position {
-                        Some(position) => {
-                            &gradient[(position * self.examples + first) * width..][..some.len() * width]
-                        }
-                        None => &ZEROS[..some.len() * width],
-                    })
-                });
-                let mut elements = output.values_mut().chunks_exact_mut(spaced(some.len()) * width);
-                let mut elements = [(); 4].map(|()| [(); 4].map(|()| elements.next()));
-                transforms::twice::<GradientTransform, 2, 4>(self.path, given, &mut elements);
+                output.set_shape(ELEMENTS * spaced(rows), width);
+                Maps::new(self.output_gradient, piece.panel, examples, &some)
+                    .transform_into::<GradientTransform, 2>(&tile.gives, path, output.values_mut());
                 let stride = input.panel(0).1;
-                let lefts = input.values().chunks_exact(spaced(some.len()) * stride);
-                let rights = output.values().chunks_exact(spaced(some.len()) * width);
+                let lefts = input.values().chunks_exact(spaced(rows) * stride);
+                let rights = output.values().chunks_exact(spaced(rows) * width);
                 for ((left, right), sums) in lefts.zip(rights).zip(&mut piece.taps) {
-                    let outer = Outer {
-                        left: Strided(&left[..some.len() * stride], stride),
-                        right: Strided(right, width),
-                    };
-                    tile::sum(&outer, Begin::There, self.path, sums, width);
+                    let left = Strided(&left[..rows * stride], stride);
+                    let outer = Outer { left, right: Strided(right, width) };
+                    tile::sum(&outer, Begin::There, path, sums, width);
                 }
             }
         }

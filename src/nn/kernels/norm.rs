@@ -56,6 +56,17 @@ fn block_moments(rows: &[f32], width: usize) -> (f64, Channels<f32>, Channels<f3
     (count as f64, mean, squares)
 }
 
+/// Multiplies each column by its number in a matrix of one row.
+pub fn scale_columns(scale: &Matrix, matrix: &mut Matrix) {
+    let rows = matrix.rows();
+    for (index, values) in matrix.values_mut().chunks_mut(PANEL * rows).enumerate() {
+        let (scale, width) = scale.panel(index);
+        for row in values.chunks_exact_mut(width) {
+            row.iter_mut().zip(scale).for_each(|(value, scale)| *value *= scale);
+        }
+    }
+}
+
 /// Computes scale·x + shift, perhaps with a ReLU behind it, on this thread. Scale and shift are matrices of one row.
 pub fn apply(scale: &Matrix, shift: &Matrix, relu: bool, input: &Matrix, out: &mut Matrix) {
     let rows = out.rows();

@@ -95,11 +95,32 @@ pub trait Link: Debug + Send + Sync {
     fn tensors(&self) -> Vec<TensorSpec>;
     /// Packs values of its tensors for evaluation.
     fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate>;
+    /// What it does in evaluation, if that is to scale and shift each channel.
+    fn affine(&self, _: &[&Parameter]) -> Option<Affine> {
+        None
+    }
+
+    /// Its values with what follows it folded in, packed for evaluation; `None` if it cannot.
+    fn evaluator_with(&self, _: &[&Parameter], _: &Affine, _: Path) -> Option<Box<dyn Evaluate>> {
+        None
+    }
+
     /// Packs values of its tensors for training.
     fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train>;
     /// The same forward pass in candle's operations, whose derivatives are candle's: the reference for the kernels. Both sides are
     /// examples × (channels × height × width).
     fn reference(&self, values: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor>;
+}
+
+/// scale·x + shift of each channel, perhaps with a ReLU behind it. Both are matrices of one row.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Affine {
+    /// Factor of each channel.
+    pub scale: Matrix,
+    /// What is added to it.
+    pub shift: Matrix,
+    /// Whether negative numbers become 0.
+    pub relu: bool,
 }
 
 /// A link with values, ready to be evaluated.
@@ -128,7 +149,7 @@ impl Spare {
 
 /// A link with values, ready to be trained. Parallel within; the bits do not depend on the number of threads.
 pub trait Train: Send {
-    /// Maps a batch to `output`, which is reshaped: the same bits as [`Evaluate::forward`].
+    /// Maps a batch to `output`, which is reshaped: the same bits as [`Evaluate::forward`], but for norms, which here are of the batch.
     fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix);
     /// Computes the gradients of the variables, and of the input if it is asked for.
     fn backward(&mut self, pass: Backward);

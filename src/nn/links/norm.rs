@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use crate::nn::init::Distribution;
 use crate::nn::kernels::{Matrix, Path, norm};
 use crate::nn::links::variable::{Layout, Variable};
-use crate::nn::links::{Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
+use crate::nn::links::{Affine, Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
 /// ε and the weight of the newest batch in the running means: PyTorch's defaults.
@@ -50,11 +50,15 @@ impl Link for BatchNorm {
             .into()
     }
 
-    fn evaluator(&self, values: &[&Parameter], _: Path) -> Box<dyn Evaluate> {
+    fn affine(&self, values: &[&Parameter]) -> Option<Affine> {
         let [gamma, beta, mean, variance] = [0, 1, 2, 3].map(|i| Layout::Row.pack(values[i]));
         let (mut scale, mut shift) = (gamma.clone(), gamma.clone());
         fold([&gamma, &beta, &mean, &variance], &mut scale, &mut shift);
-        Box::new(Evaluator { scale, shift, relu: self.relu })
+        Some(Affine { scale, shift, relu: self.relu })
+    }
+
+    fn evaluator(&self, values: &[&Parameter], _: Path) -> Box<dyn Evaluate> {
+        Box::new(self.affine(values).expect("in evaluation a norm is no more than that"))
     }
 
     fn trainer(&self, values: &[&Parameter], _: Path) -> Box<dyn Train> {
@@ -98,13 +102,7 @@ fn fold([gamma, beta, mean, variance]: [&Matrix; 4], scale: &mut Matrix, shift: 
     }
 }
 
-struct Evaluator {
-    scale: Matrix,
-    shift: Matrix,
-    relu: bool,
-}
-
-impl Evaluate for Evaluator {
+impl Evaluate for Affine {
     fn forward(&self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(input.rows(), input.columns());
         norm::apply(&self.scale, &self.shift, self.relu, input, output);

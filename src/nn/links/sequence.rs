@@ -53,7 +53,15 @@ impl Link for Sequence {
     }
 
     fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate> {
-        Box::new(Evaluator(self.parts(values).map(|(link, own)| link.evaluator(own, path)).collect()))
+        let parts: Vec<_> = self.parts(values).collect();
+        let (mut rest, mut links) = (&parts[..], Vec::new());
+        while let Some(((link, own), others)) = rest.split_first() {
+            let next = others.first().and_then(|(next, values)| next.affine(values));
+            let both = next.and_then(|next| link.evaluator_with(own, &next, path));
+            rest = &others[usize::from(both.is_some())..];
+            links.push(both.unwrap_or_else(|| link.evaluator(own, path)));
+        }
+        Box::new(Evaluator(links))
     }
 
     fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train> {
@@ -82,6 +90,52 @@ impl Evaluate for Evaluator {
         last.forward(between.as_ref().unwrap_or(input), examples, output, spare);
         if let Some(used) = between {
             spare.give(used);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng;
+    use crate::nn::init::Distribution;
+    use crate::nn::kernels::Window;
+    use crate::nn::links::convolution::Convolution;
+    use crate::nn::links::norm::BatchNorm;
+
+    #[test]
+    fn a_norm_behind_a_convolution_is_folded_into_it() {
+        let mut stream = rng::stream(0, &["fold"]);
+        // In tiles, tap by tap, and unfolded.
+        for (input, channels) in [(40, 70), (17, 70), (3, 10)] {
+            let shape = Shape { channels: input, map: [6, 6] };
+            let window = Window { kernel: [3, 3], stride: [1, 1], padding: [1, 1] };
+            let (weight, bias) = (Distribution::One, Some(Distribution::One));
+            let convolution = Convolution { input: shape, channels, window, relu: false, weight, bias };
+            let norm = BatchNorm { shape: convolution.output(), relu: true };
+            let both =
+                Sequence(vec![("conv", Box::new(convolution.clone())), ("norm", Box::new(norm.clone()))]);
+            let values = both.tensors().into_iter().map(|TensorSpec { name, shape, .. }| {
+                let count: usize = shape.iter().product();
+                let value = |_| if name == "norm.running_var" { 1.5 } else { stream.normal() as f32 };
+                Parameter { values: (0..count).map(value).collect(), name: name.clone(), shape }
+            });
+            let values: Vec<_> = values.collect();
+            let values: Vec<_> = values.iter().collect();
+            let rows: Vec<f32> = (0..2 * shape.count()).map(|_| stream.normal() as f32).collect();
+            let (mut batch, mut spare) = (shape.batch(), Spare::default());
+            shape.load(&rows, &mut batch);
+            for path in Path::available() {
+                let [mut folded, mut between, mut apart] = [(); 3].map(|()| Matrix::default());
+                both.evaluator(&values, path).forward(&batch, 2, &mut folded, &mut spare);
+                convolution.evaluator(&values[..2], path).forward(&batch, 2, &mut between, &mut spare);
+                norm.evaluator(&values[2..], path).forward(&between, 2, &mut apart, &mut spare);
+                let largest = apart.values().iter().fold(0.0_f32, |largest, value| largest.max(*value));
+                assert!(largest > 1.0 && folded != apart, "something is folded");
+                let pairs = folded.values().iter().zip(apart.values());
+                let far = pairs.fold(0.0_f32, |far, (a, b)| far.max((a - b).abs()));
+                assert!(far <= 1e-6 * largest, "{path:?}: {far} of {largest}");
+            }
         }
     }
 }

@@ -8,9 +8,9 @@ mod tiled;
 use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
-use crate::nn::kernels::{Finish, Matrix, Path, Window, winograd};
+use crate::nn::kernels::{Finish, Matrix, Path, Window, norm, winograd};
 use crate::nn::links::variable::{Layout, Variable};
-use crate::nn::links::{Backward, Evaluate, InputGradient, Link, Shape, TensorSpec, Train};
+use crate::nn::links::{Affine, Backward, Evaluate, InputGradient, Link, Shape, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
 /// A convolution.
@@ -34,6 +34,20 @@ impl Convolution {
     /// Whether it is computed in tiles.
     fn is_tiled(&self) -> bool {
         winograd::is_faster(self.input.map, &self.window, [self.input.channels, self.channels])
+    }
+
+    /// Weight and bias for the kernels. A bias that is not there is zero.
+    fn pack(&self, values: &[&Parameter]) -> [Matrix; 2] {
+        let none = || Matrix::zeros(1, self.channels);
+        [Layout::Taps.pack(values[0]), values.get(1).map_or_else(none, |bias| Layout::Row.pack(bias))]
+    }
+
+    fn packed_evaluator(&self, weight: Matrix, finishing: Finishing) -> Box<dyn Evaluate> {
+        if self.is_tiled() {
+            Box::new(tiled::Evaluator::new(self, &weight, finishing))
+        } else {
+            Box::new(tapped::Evaluator::new(self, weight, finishing))
+        }
     }
 }
 
@@ -60,15 +74,20 @@ impl Link for Convolution {
     }
 
     fn evaluator(&self, values: &[&Parameter], path: Path) -> Box<dyn Evaluate> {
-        let weight = Layout::Taps.pack(values[0]);
-        // One that is not there is zero.
-        let bias =
-            values.get(1).map_or_else(|| Matrix::zeros(1, self.channels), |bias| Layout::Row.pack(bias));
-        if self.is_tiled() {
-            Box::new(tiled::Evaluator::new(self, &weight, bias, path))
-        } else {
-            Box::new(tapped::Evaluator::new(self, weight, bias, path))
+        let [weight, bias] = self.pack(values);
+        self.packed_evaluator(weight, Finishing { bias, relu: self.relu, path })
+    }
+
+    fn evaluator_with(&self, values: &[&Parameter], next: &Affine, path: Path) -> Option<Box<dyn Evaluate>> {
+        if self.relu {
+            return None;
         }
+        let [mut weight, mut bias] = self.pack(values);
+        for matrix in [&mut weight, &mut bias] {
+            norm::scale_columns(&next.scale, matrix);
+        }
+        bias.values_mut().iter_mut().zip(next.shift.values()).for_each(|(bias, shift)| *bias += shift);
+        Some(self.packed_evaluator(weight, Finishing { bias, relu: next.relu, path }))
     }
 
     fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train> {
@@ -100,6 +119,19 @@ impl Link for Convolution {
         }
         let output = output.flatten_from(1)?;
         if self.relu { output.relu() } else { Ok(output) }
+    }
+}
+
+/// What happens to the sums in evaluation.
+struct Finishing {
+    bias: Matrix,
+    relu: bool,
+    path: Path,
+}
+
+impl Finishing {
+    fn finish(&self) -> Finish<'_> {
+        Finish::Bias { bias: &self.bias, relu: self.relu }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::nn::kernels::convolution::{is_narrow, unfold, unfold_on_this_thread};
 use crate::nn::kernels::{Convolution as Kernel, Finish, Matrix, Path, Taps, WeightGradient, transpose_taps};
-use crate::nn::links::convolution::{Convolution, Method};
+use crate::nn::links::convolution::{Convolution, Finishing, Method};
 use crate::nn::links::{Evaluate, Spare};
 
 /// What each output position sees.
@@ -23,30 +23,27 @@ impl Sights {
 pub(super) struct Evaluator {
     sights: Sights,
     weight: Matrix,
-    bias: Matrix,
-    relu: bool,
-    path: Path,
+    finishing: Finishing,
 }
 
 impl Evaluator {
-    pub(super) fn new(link: &Convolution, weight: Matrix, bias: Matrix, path: Path) -> Self {
-        Self { sights: Sights::new(link), weight, bias, relu: link.relu, path }
+    pub(super) fn new(link: &Convolution, weight: Matrix, finishing: Finishing) -> Self {
+        Self { sights: Sights::new(link), weight, finishing }
     }
 }
 
 impl Evaluate for Evaluator {
     fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare) {
-        let Self { sights: Sights { taps, narrow }, weight, bias, relu, path } = self;
+        let Self { sights: Sights { taps, narrow }, weight, finishing } = self;
         output.set_shape(taps.outputs() * examples, weight.columns());
-        let finish = Finish::Bias { bias, relu: *relu };
+        let (finish, path) = (finishing.finish(), finishing.path);
         let Some(narrow) = narrow else {
-            Kernel { input, examples, taps, weight, finish, path: *path }.on_this_thread(output);
+            Kernel { input, examples, taps, weight, finish, path }.on_this_thread(output);
             return;
         };
         let mut unfolded = spare.take();
         unfold_on_this_thread(input, examples, taps, &mut unfolded);
-        Kernel { input: &unfolded, examples, taps: narrow, weight, finish, path: *path }
-            .on_this_thread(output);
+        Kernel { input: &unfolded, examples, taps: narrow, weight, finish, path }.on_this_thread(output);
         spare.give(unfolded);
     }
 }

@@ -3,7 +3,7 @@
 use crate::nn::kernels::{
     Finish, Matrix, Path, Tiles, Window, Winograd, WinogradGradient, transform_weight, transpose_taps,
 };
-use crate::nn::links::convolution::{Convolution, Method};
+use crate::nn::links::convolution::{Convolution, Finishing, Method};
 use crate::nn::links::{Evaluate, Spare};
 
 /// The tiles of a link that [`is_faster`](crate::nn::kernels::winograd::is_faster) in tiles.
@@ -15,26 +15,23 @@ pub(super) struct Evaluator {
     tiles: Tiles,
     /// Transformed.
     weight: Matrix,
-    bias: Matrix,
-    relu: bool,
-    path: Path,
+    finishing: Finishing,
 }
 
 impl Evaluator {
-    pub(super) fn new(link: &Convolution, weight: &Matrix, bias: Matrix, path: Path) -> Self {
+    pub(super) fn new(link: &Convolution, weight: &Matrix, finishing: Finishing) -> Self {
         let mut transformed = Matrix::default();
-        transform_weight(weight, false, path, &mut transformed);
-        let tiles = tiles(link.input.map, &link.window);
-        Self { tiles, weight: transformed, bias, relu: link.relu, path }
+        transform_weight(weight, false, finishing.path, &mut transformed);
+        Self { tiles: tiles(link.input.map, &link.window), weight: transformed, finishing }
     }
 }
 
 impl Evaluate for Evaluator {
     fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
-        let Self { tiles, weight, bias, relu, path } = self;
+        let Self { tiles, weight, finishing } = self;
         output.set_shape(tiles.outputs() * examples, weight.columns());
-        let finish = Finish::Bias { bias, relu: *relu };
-        Winograd { input, examples, tiles, weight, finish, path: *path }.on_this_thread(output);
+        let (finish, path) = (finishing.finish(), finishing.path);
+        Winograd { input, examples, tiles, weight, finish, path }.on_this_thread(output);
     }
 }
 

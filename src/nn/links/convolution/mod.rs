@@ -5,6 +5,8 @@
 mod tapped;
 mod tiled;
 
+use std::cell::Cell;
+
 use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
@@ -155,6 +157,29 @@ trait Method: Send {
         finish: Finish,
         out: &mut Matrix,
     );
+}
+
+/// Memory that convolutions use one after the other.
+#[derive(Default)]
+struct Work {
+    /// (taps·out)×in: the weight of the convolution that gives the gradient at the input.
+    transposed: Matrix,
+    /// A weight, transformed for tiles.
+    transformed: Matrix,
+    /// Sums of the weight's gradient.
+    parts: Vec<Matrix>,
+}
+
+impl Work {
+    /// Lends this thread's. It is taken away meanwhile: a thread that waits for others may be given another convolution.
+    fn lend(call: impl FnOnce(&mut Self)) {
+        thread_local! {
+            static WORK: Cell<Work> = Cell::default();
+        }
+        let mut work = WORK.take();
+        call(&mut work);
+        WORK.set(work);
+    }
 }
 
 struct Trainer {

@@ -2,7 +2,7 @@
 
 use crate::nn::kernels::convolution::{is_narrow, unfold, unfold_on_this_thread};
 use crate::nn::kernels::{Convolution as Kernel, Finish, Matrix, Path, Taps, WeightGradient, transpose_taps};
-use crate::nn::links::convolution::{Convolution, Finishing, Method};
+use crate::nn::links::convolution::{Convolution, Finishing, Method, Work};
 use crate::nn::links::{Evaluate, Spare};
 
 /// What each output position sees.
@@ -51,10 +51,6 @@ impl Evaluate for Evaluator {
 pub(super) struct Tapped {
     sights: Sights,
     flipped: Taps,
-    /// (taps·out)×in: the weight of the convolution that gives the gradient at the input.
-    transposed: Matrix,
-    /// Buffers of the weight's gradient.
-    parts: Vec<Matrix>,
     unfolded: Matrix,
     path: Path,
 }
@@ -62,14 +58,7 @@ pub(super) struct Tapped {
 impl Tapped {
     pub(super) fn new(link: &Convolution, path: Path) -> Self {
         let sights = Sights::new(link);
-        Self {
-            flipped: sights.taps.flipped(),
-            sights,
-            transposed: Matrix::default(),
-            parts: Vec::new(),
-            unfolded: Matrix::default(),
-            path,
-        }
+        Self { flipped: sights.taps.flipped(), sights, unfolded: Matrix::default(), path }
     }
 }
 
@@ -101,10 +90,11 @@ impl Method for Tapped {
         examples: usize,
         out: &mut Matrix,
     ) {
-        let Self { sights: Sights { taps, narrow }, unfolded, parts, path, .. } = self;
+        let Self { sights: Sights { taps, narrow }, unfolded, path, .. } = self;
         // What the forward pass unfolded is still there.
         let (input, taps) = narrow.as_ref().map_or((input, &*taps), |narrow| (&*unfolded, narrow));
-        WeightGradient { input, output_gradient, examples, taps, path: *path }.into(parts, out);
+        let gradient = WeightGradient { input, output_gradient, examples, taps, path: *path };
+        Work::lend(|work| gradient.into(&mut work.parts, out));
     }
 
     fn input_gradient(
@@ -115,10 +105,12 @@ impl Method for Tapped {
         finish: Finish,
         out: &mut Matrix,
     ) {
-        let Self { flipped: taps, transposed, path, .. } = self;
-        transpose_taps(weight, taps.count(), transposed);
-        out.set_shape(taps.outputs() * examples, transposed.columns());
-        Kernel { input: output_gradient, examples, taps, weight: transposed, finish, path: *path }
-            .into_panels(out);
+        let Self { flipped: taps, path, .. } = self;
+        Work::lend(|Work { transposed, .. }| {
+            transpose_taps(weight, taps.count(), transposed);
+            out.set_shape(taps.outputs() * examples, transposed.columns());
+            Kernel { input: output_gradient, examples, taps, weight: transposed, finish, path: *path }
+                .into_panels(out);
+        });
     }
 }

@@ -3,7 +3,7 @@
 use crate::nn::kernels::{
     Finish, Matrix, Path, Tiles, Window, Winograd, WinogradGradient, transform_weight, transpose_taps,
 };
-use crate::nn::links::convolution::{Convolution, Finishing, Method};
+use crate::nn::links::convolution::{Convolution, Finishing, Method, Work};
 use crate::nn::links::{Evaluate, Spare};
 
 /// The tiles of a link that [`is_faster`](crate::nn::kernels::winograd::is_faster) in tiles.
@@ -39,12 +39,6 @@ pub(super) struct Tiled {
     tiles: Tiles,
     /// Those of the convolution that gives the gradient at the input.
     flipped: Tiles,
-    /// Its weight, not yet transformed: (taps·out)×in.
-    transposed: Matrix,
-    /// The weight of either, transformed.
-    transformed: Matrix,
-    /// Buffers of the weight's gradient.
-    parts: Vec<Matrix>,
     path: Path,
 }
 
@@ -52,14 +46,7 @@ impl Tiled {
     pub(super) fn new(link: &Convolution, path: Path) -> Self {
         let (map, window) = (link.input.map, link.window);
         let back = Window { padding: window.padding.map(|padding| 2 - padding), ..window };
-        Self {
-            tiles: tiles(map, &window),
-            flipped: tiles(window.output(map), &back),
-            transposed: Matrix::default(),
-            transformed: Matrix::default(),
-            parts: Vec::new(),
-            path,
-        }
+        Self { tiles: tiles(map, &window), flipped: tiles(window.output(map), &back), path }
     }
 }
 
@@ -72,10 +59,12 @@ impl Method for Tiled {
         finish: Finish,
         out: &mut Matrix,
     ) {
-        let Self { tiles, transformed, path, .. } = self;
-        transform_weight(weight, false, *path, transformed);
+        let Self { tiles, path, .. } = self;
         out.set_shape(tiles.outputs() * examples, weight.columns());
-        Winograd { input, examples, tiles, weight: transformed, finish, path: *path }.into_panels(out);
+        Work::lend(|Work { transformed, .. }| {
+            transform_weight(weight, false, *path, transformed);
+            Winograd { input, examples, tiles, weight: transformed, finish, path: *path }.into_panels(out);
+        });
     }
 
     fn weight_gradient(
@@ -85,8 +74,9 @@ impl Method for Tiled {
         examples: usize,
         out: &mut Matrix,
     ) {
-        let Self { tiles, parts, path, .. } = self;
-        WinogradGradient { input, output_gradient, examples, tiles, path: *path }.into(parts, out);
+        let Self { tiles, path, .. } = self;
+        let gradient = WinogradGradient { input, output_gradient, examples, tiles, path: *path };
+        Work::lend(|work| gradient.into(&mut work.parts, out));
     }
 
     fn input_gradient(
@@ -97,11 +87,13 @@ impl Method for Tiled {
         finish: Finish,
         out: &mut Matrix,
     ) {
-        let Self { flipped: tiles, transposed, transformed, path, .. } = self;
-        transpose_taps(weight, 9, transposed);
-        transform_weight(transposed, true, *path, transformed);
-        out.set_shape(tiles.outputs() * examples, transposed.columns());
-        Winograd { input: output_gradient, examples, tiles, weight: transformed, finish, path: *path }
-            .into_panels(out);
+        let Self { flipped: tiles, path, .. } = self;
+        Work::lend(|Work { transposed, transformed, .. }| {
+            transpose_taps(weight, 9, transposed);
+            transform_weight(transposed, true, *path, transformed);
+            out.set_shape(tiles.outputs() * examples, transposed.columns());
+            Winograd { input: output_gradient, examples, tiles, weight: transformed, finish, path: *path }
+                .into_panels(out);
+        });
     }
 }

@@ -6,7 +6,7 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce build test test-paper torture fuzz bench bench-kernels bench-engine bench-pytorch check-probes clean
+.PHONY: help reproduce build test test-paper sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,11 @@ test: ## all tests, a few minutes
 
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
+
+# The compiler's own address sanitizer: the stable one has it too, behind this variable. Not everything: the rest has no `unsafe`.
+sanitize: ## kernels and links under AddressSanitizer; builds all anew, which takes minutes (x86-64 Linux)
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --locked --lib --target x86_64-unknown-linux-gnu \
+	  --target-dir target/sanitize nn::
 
 torture: build ## kill runs at 200 random moments, and compare with an undisturbed one: minutes
 	bash tests/torture.sh $(BINARY)

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::{PATCHES, RUN, parameters};
-use crate::nn::reset::{self, Group, Patches, Row, Source};
+use crate::nn::layer_set::{self, Group};
+use crate::nn::reset::{self, Patches, Row, Source};
 use crate::nn::run::{Run, RunError};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
@@ -14,7 +15,8 @@ use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, S
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reset {
-    /// Which layers.
+    /// Which layers: `each`; or a list of names and patterns (a row for each layer), of lists of these (one row, reset jointly; `!` takes
+    /// away), and of `prefixes`, `suffixes` and `pairs` of such a list.
     layers: Layers,
     /// Whether to reset the complement of each joint set too.
     #[serde(default, skip_serializing_if = "parameters::is_default")]
@@ -99,12 +101,15 @@ impl Stage for Reset {
     const OUTPUT: ArtifactType = PATCHES;
 
     fn check(&self) -> Result<(), ParameterError> {
-        let is_empty = |group: &Group| matches!(group, Group::Joint(layers) if layers.is_empty());
+        if let Layers::Groups(groups) = &self.layers
+            && let Some(problem) = groups.iter().find_map(Group::problem)
+        {
+            let hint = problem.hint().unwrap_or_default();
+            return Err(ParameterError::new("layers", problem.to_string(), hint));
+        }
         let error = match self {
-            Self { layers: Layers::Groups(groups), .. }
-                if groups.is_empty() || groups.iter().any(is_empty) =>
-            {
-                ("layers", "a list of layers is empty", "name a layer, or write 'each'")
+            Self { layers: Layers::Groups(groups), .. } if groups.is_empty() => {
+                ("layers", "the list of layers is empty", "name a layer, or write 'each'")
             }
             Self { reinit: Reinit::Epochs(epochs), .. } if epochs.is_empty() => {
                 ("reinit", "the list of epochs is empty", "name an epoch, or write 'all' or 'none'")
@@ -124,10 +129,10 @@ impl Stage for Reset {
         let run = Run::open(&inputs.one("run").files).map_err(parameters::run_error)?;
         let chain = reset::chain(&run);
         let groups = match &self.layers {
-            Layers::Word(Each::Each) => &chain.iter().cloned().map(Group::One).collect(),
+            Layers::Word(Each::Each) => &vec![Group::Each("*".to_owned())],
             Layers::Groups(groups) => groups,
         };
-        let mut rows = reset::rows(&chain, groups, self.complement).map_err(parameters::reset_error)?;
+        let mut rows = layer_set::rows(&chain, groups, self.complement).map_err(parameters::reset_error)?;
         if self.full_model {
             rows.push(Row::full_model(&chain));
         }

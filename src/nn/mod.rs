@@ -13,6 +13,7 @@ pub mod evaluate;
 pub mod examples;
 pub mod init;
 pub mod kernels;
+pub mod layer_set;
 pub mod learner;
 pub mod links;
 pub mod loss;

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::files::{Files, NoSuchFile};
@@ -130,6 +129,20 @@ pub enum ResetError {
         /// Those that it has, in chain order.
         present: Vec<String>,
     },
+    /// A pattern that is none.
+    #[error("'{pattern}' is not a pattern: {problem}")]
+    Pattern {
+        /// What was asked for.
+        pattern: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Nothing is left of a set.
+    #[error("no layer is in '{selection}'")]
+    Nothing {
+        /// What was asked for.
+        selection: String,
+    },
     /// The resets were made for another run.
     #[error("the resets are of '{model}' with seed {seed}, the run is of '{run_model}' with seed {run_seed}")]
     OtherRun {
@@ -145,12 +158,24 @@ pub enum ResetError {
 }
 
 impl ResetError {
+    /// A name or pattern that no layer of the chain has.
+    pub(super) fn no_layer(layer: &str, chain: &[LayerName]) -> Self {
+        Self::UnknownLayer {
+            layer: layer.to_owned(),
+            present: chain.iter().map(LayerName::to_string).collect(),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownLayer { layer, present } => {
                 Some(crate::base::suggest::hint(layer, present.iter().map(String::as_str)))
             }
+            Self::Pattern { .. } => {
+                Some("write '*' for any characters, '?' for one, '[24]' for one of these".to_owned())
+            }
+            Self::Nothing { .. } => Some("take fewer layers away".to_owned()),
             Self::OtherRun { .. } => Some("connect both slots to stages of the same run".to_owned()),
             _ => None,
         }
@@ -189,8 +214,9 @@ impl Patches {
             return Err(ResetError::OtherRun { model, seed, run_model, run_seed });
         }
         let chain = chain(run);
-        for layer in patches.patches.iter().flat_map(|patch| &patch.layers) {
-            place(&chain, layer)?;
+        let layers = patches.patches.iter().flat_map(|patch| &patch.layers);
+        if let Some(layer) = layers.into_iter().find(|layer| !chain.contains(layer)) {
+            return Err(ResetError::no_layer(layer.as_str(), &chain));
         }
         Ok(patches)
     }
@@ -210,13 +236,6 @@ pub fn chain(run: &Run) -> Vec<LayerName> {
     run.network().layers().iter().map(|layer| layer.name.clone()).collect()
 }
 
-fn place(chain: &[LayerName], layer: &LayerName) -> Result<usize, ResetError> {
-    chain.iter().position(|name| name == layer).ok_or_else(|| ResetError::UnknownLayer {
-        layer: layer.to_string(),
-        present: chain.iter().map(LayerName::to_string).collect(),
-    })
-}
-
 /// A row of a table: layers that are reset together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -232,51 +251,11 @@ impl Row {
         Self { label: FULL_MODEL.to_owned(), layers: chain.to_vec() }
     }
 
-    fn of(layers: Vec<LayerName>) -> Self {
+    /// Layers at once, labelled by their names.
+    pub(super) fn of(layers: Vec<LayerName>) -> Self {
         let label = layers.iter().map(LayerName::as_str).collect::<Vec<_>>().join("+");
         Self { label, layers }
     }
-}
-
-/// A layer alone, or a set of layers that are reset jointly.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected the name of a layer, or a list of names")]
-pub enum Group {
-    /// One layer.
-    One(LayerName),
-    /// A joint set.
-    Joint(Vec<LayerName>),
-}
-
-/// The rows of these groups: single layers in chain order, then each joint set, with its complement behind it if that
-/// is wanted and not empty. Equal rows are merged.
-pub fn rows(chain: &[LayerName], groups: &[Group], complement: bool) -> Result<Vec<Row>, ResetError> {
-    let (mut singles, mut joint) = (Vec::new(), Vec::new());
-    for group in groups {
-        match group {
-            Group::One(layer) => singles.push(place(chain, layer)?),
-            Group::Joint(layers) => {
-                let places = layers.iter().map(|layer| place(chain, layer)).collect::<Result<Vec<_>, _>>()?;
-                joint.push(members(chain, |i| places.contains(&i)));
-                if complement && joint.last().is_some_and(|row| row.layers.len() < chain.len()) {
-                    joint.push(members(chain, |i| !places.contains(&i)));
-                }
-            }
-        }
-    }
-    singles.sort_unstable();
-    let singles = singles.into_iter().map(|i| Row::of(vec![chain[i].clone()]));
-    let mut rows: Vec<Row> = Vec::new();
-    for row in singles.chain(joint) {
-        if !rows.contains(&row) {
-            rows.push(row);
-        }
-    }
-    Ok(rows)
-}
-
-fn members(chain: &[LayerName], is_in: impl Fn(usize) -> bool) -> Row {
-    Row::of(chain.iter().enumerate().filter(|(i, _)| is_in(*i)).map(|(_, name)| name.clone()).collect())
 }
 
 #[cfg(test)]
@@ -286,49 +265,6 @@ mod tests {
 
     fn name(text: &str) -> LayerName {
         LayerName::new(text)
-    }
-
-    fn chain_of(depth: usize) -> Vec<LayerName> {
-        (1..=depth).map(|i| name(&format!("layer{i}"))).collect()
-    }
-
-    fn joint(names: &[&str]) -> Group {
-        Group::Joint(names.iter().map(|text| name(text)).collect())
-    }
-
-    fn labels(groups: &[Group], complement: bool) -> Vec<String> {
-        let rows = rows(&chain_of(4), groups, complement).unwrap();
-        rows.into_iter().map(|row| row.label).collect()
-    }
-
-    #[test]
-    fn rows_are_in_chain_order_and_joint_sets_behind() {
-        let groups = [
-            joint(&["layer4", "layer2"]),
-            Group::One(name("layer3")),
-            Group::One(name("layer1")),
-            Group::One(name("layer3")),
-        ];
-        assert_eq!(labels(&groups, false), ["layer1", "layer3", "layer2+layer4"]);
-        assert_eq!(labels(&groups, true), ["layer1", "layer3", "layer2+layer4", "layer1+layer3"]);
-    }
-
-    #[test]
-    fn complements_are_not_empty_and_not_repeated() {
-        let halves = [joint(&["layer1", "layer2"]), joint(&["layer3", "layer4"])];
-        assert_eq!(labels(&halves, true), ["layer1+layer2", "layer3+layer4"]);
-        assert_eq!(labels(&[joint(&["layer2"])], true), ["layer2", "layer1+layer3+layer4"]);
-        let all = [joint(&["layer1", "layer2", "layer3", "layer4"])];
-        assert_eq!(labels(&all, true), ["layer1+layer2+layer3+layer4"]);
-    }
-
-    #[test]
-    fn an_unknown_layer_gets_a_suggestion() {
-        let error = rows(&chain_of(4), &[joint(&["layer2", "layr1"])], false).unwrap_err();
-        assert_eq!(error.to_string(), "the network has no layer 'layr1'");
-        assert_eq!(error.hint().unwrap(), "did you mean 'layer1'?");
-        let error = rows(&chain_of(2), &[Group::One(name("head"))], false).unwrap_err();
-        assert_eq!(error.hint().unwrap(), "use one of 'layer1', 'layer2'");
     }
 
     #[test]

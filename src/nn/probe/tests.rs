@@ -3,7 +3,8 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::base::name::LayerName;
 use crate::base::rng;
-use crate::nn::reset::{Group, Row};
+use crate::nn::layer_set::{self, Group, Selection};
+use crate::nn::reset::Row;
 use crate::nn::zoo::{Arch, Fcn, ResNet};
 
 const ALL: [Metric; 2] = [Metric::Error, Metric::Loss];
@@ -44,11 +45,11 @@ impl Case {
     /// Every layer, joint sets with complements, the full model; draws and checkpoints.
     fn patches(&self) -> Vec<Patch> {
         let chain: Vec<_> = self.network.layers().iter().map(|layer| layer.name.clone()).collect();
-        let mut groups: Vec<_> = chain.iter().cloned().map(Group::One).collect();
+        let mut groups: Vec<_> = vec![Group::Each("*".to_owned())];
         for places in [&[1_usize, 3][..], &[2, 3, 4], &[0, 4]] {
-            groups.push(Group::Joint(places.iter().map(|i| chain[*i].clone()).collect()));
+            groups.push(Group::Joint(Selection(places.iter().map(|i| chain[*i].to_string()).collect())));
         }
-        let mut rows = reset::rows(&chain, &groups, true).unwrap();
+        let mut rows = layer_set::rows(&chain, &groups, true).unwrap();
         rows.push(Row::full_model(&chain));
         let sources = [
             Source::Rerand { draw: 0 },

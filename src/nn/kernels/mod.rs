@@ -6,6 +6,7 @@
 
 mod aligned;
 pub mod convolution;
+pub mod elementwise;
 pub mod finish;
 pub mod matrix;
 pub mod norm;

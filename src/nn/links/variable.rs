@@ -4,6 +4,7 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use crate::nn::kernels::Matrix;
+use crate::nn::kernels::elementwise::TASK;
 use crate::nn::optimizer::Update;
 use crate::nn::params::Parameter;
 
@@ -17,9 +18,6 @@ pub enum Layout {
     /// A convolution's weight `[out, in, height, width]` as a (taps·in)×out matrix, tap by tap.
     Taps,
 }
-
-/// Numbers that one task of an update has.
-const TASK: usize = 1 << 14;
 
 impl Layout {
     /// From PyTorch's layout.

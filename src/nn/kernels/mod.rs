@@ -17,6 +17,7 @@ pub mod peak;
 pub mod pool;
 pub mod product;
 mod tile;
+pub mod tokens;
 mod vector;
 
 use std::sync::OnceLock;

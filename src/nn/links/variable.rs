@@ -15,6 +15,8 @@ pub enum Layout {
     Transposed,
     /// A vector `[n]` as a matrix of one row.
     Row,
+    /// A table `[1, n, channels]` as an n×channels matrix.
+    Rows,
     /// A convolution's weight `[out, in, height, width]` as a (taps·in)×out matrix, tap by tap.
     Taps,
 }
@@ -39,6 +41,7 @@ impl Layout {
                 }
                 matrix
             }
+            (Self::Rows, &[_, rows, columns]) => Matrix::from_rows(rows, columns, &parameter.values),
             _ => Matrix::from_rows(1, parameter.values.len(), &parameter.values),
         }
     }
@@ -51,7 +54,7 @@ impl Layout {
                 matrix.transpose_into(&mut rows);
                 rows.to_rows()
             }
-            Self::Row => matrix.to_rows(),
+            Self::Row | Self::Rows => matrix.to_rows(),
             Self::Taps => {
                 let (taps, inputs) = (shape[2] * shape[3], shape[1]);
                 let mut values = vec![0.0; shape.iter().product()];

@@ -3,6 +3,7 @@
 mod fcn;
 mod resnet;
 mod vgg;
+mod vit;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use fcn::Fcn;
 pub use resnet::ResNet;
 pub use vgg::Vgg;
+pub use vit::Vit;
 
 use crate::nn::network::Network;
 use crate::nn::problem::Problem;
@@ -24,6 +26,8 @@ pub enum Arch {
     Vgg(Vgg),
     /// Residual blocks, for small images.
     Resnet(ResNet),
+    /// Attention among patches of images.
+    Vit(Vit),
 }
 
 /// A kind of network.
@@ -46,6 +50,7 @@ impl Arch {
             Self::Fcn(model) => model,
             Self::Vgg(model) => model,
             Self::Resnet(model) => model,
+            Self::Vit(model) => model,
         }
     }
 

@@ -105,6 +105,8 @@ mod tests {
         for (depth, parameters) in [(11, 28_144_010), (13, 28_328_522), (16, 33_638_218), (19, 38_947_914)] {
             assert_eq!(count(&format!(r#"{{"vgg": {{"depth": {depth}}}}}"#)), (depth, parameters));
         }
+        let vit = r#"{"vit": {"depth": 6, "width": 192, "heads": 3}}"#;
+        assert_eq!(count(vit), (8, 2_693_578));
         for (depth, layers, plain, normed) in [
             (18, 10, 11_168_458, 11_176_266),
             (34, 18, 21_269_194, 21_284_426),

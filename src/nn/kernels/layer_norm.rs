@@ -5,7 +5,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use crate::nn::kernels::Path;
 use crate::nn::kernels::matrix::{Matrix, PANEL};
-use crate::nn::kernels::vector::{self, LANES, Lanes, Loop, multiply_add};
+use crate::nn::kernels::vector::{self, LANES, Loop, multiply_add};
 
 /// Added to the variance: the usual value of vision transformers.
 pub const EPSILON: f32 = 1e-6;
@@ -88,22 +88,11 @@ impl Backward<'_> {
     }
 }
 
-/// Cuts numbers into vectors, of which they are a whole number.
+/// A row of a panel with its padding, and how wide it is without.
 #[inline(always)]
-fn lanes(values: &[f32]) -> &[Lanes] {
-    values.as_chunks().0
-}
-
-#[inline(always)]
-fn lanes_mut(values: &mut [f32]) -> &mut [Lanes] {
-    values.as_chunks_mut().0
-}
-
-/// A row of a panel, and how wide it is without padding.
-#[inline(always)]
-fn row(matrix: &Matrix, panel: usize, row: usize) -> (&[Lanes], usize) {
+fn row(matrix: &Matrix, panel: usize, row: usize) -> (&[f32], usize) {
     let (values, stride, width) = matrix.strip(panel);
-    (lanes(&values[row * stride..][..stride]), width)
+    (&values[row * stride..][..stride], width)
 }
 
 /// Mean and 1/√(variance + ε) of a row.
@@ -112,22 +101,24 @@ fn moments(input: &Matrix, index: usize) -> Moments {
     let (panels, channels) = (input.columns().div_ceil(PANEL), input.columns() as f32);
     let mut sums = [0.0; LANES];
     for panel in 0..panels {
-        for values in row(input, panel, index).0 {
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += value;
-            }
+        for values in row(input, panel, index).0.as_chunks::<LANES>().0 {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         }
     }
     let mean = vector::sum(sums) / channels;
     let mut squares = [0.0; LANES];
+    let mut add = |values: &[f32]| {
+        for (sum, value) in squares.iter_mut().zip(values) {
+            *sum += (value - mean) * (value - mean);
+        }
+    };
     for panel in 0..panels {
         let (values, width) = row(input, panel, index);
-        for (first, values) in (0..).step_by(LANES).zip(values) {
-            for lane in 0..LANES {
-                let distance = if first + lane < width { values[lane] - mean } else { 0.0 };
-                squares[lane] += distance * distance;
-            }
+        let (chunks, rest) = values[..width].as_chunks::<LANES>();
+        for values in chunks {
+            add(values);
         }
+        add(rest);
     }
     [mean, 1.0 / (vector::sum(squares) / channels + EPSILON).sqrt()]
 }
@@ -148,15 +139,12 @@ impl Loop for Forward<'_> {
             let [mean, inverse] = moments(self.input, self.first + index);
             *kept = [mean, inverse];
             for (panel, out) in self.out.iter_mut().enumerate() {
-                let [(input, _), (gamma, _), (beta, _)] =
+                let [input, gamma, beta] =
                     [(self.input, self.first + index), (self.gamma, 0), (self.beta, 0)]
-                        .map(|(matrix, index)| row(matrix, panel, index));
-                let out = lanes_mut(&mut out[index * input.len() * LANES..]);
-                for (((out, input), gamma), beta) in out.iter_mut().zip(input).zip(gamma).zip(beta) {
-                    for lane in 0..LANES {
-                        let normal = (input[lane] - mean) * inverse;
-                        out[lane] = multiply_add::<FMA>(normal, gamma[lane], beta[lane]);
-                    }
+                        .map(|(matrix, index)| row(matrix, panel, index).0);
+                let out = out[index * input.len()..].iter_mut();
+                for (((out, x), gamma), beta) in out.zip(input).zip(gamma).zip(beta) {
+                    *out = multiply_add::<FMA>((x - mean) * inverse, *gamma, *beta);
                 }
             }
         }
@@ -178,15 +166,12 @@ impl Loop for Sums<'_> {
         for (index, [mean, inverse]) in (self.first..).zip(self.moments) {
             let sums = self.of_gamma.chunks_mut(PANEL).zip(self.of_beta.chunks_mut(PANEL));
             for (panel, (of_gamma, of_beta)) in sums.enumerate() {
-                let [(input, _), (gradient, _)] =
-                    [self.of.input, self.of.gradient].map(|matrix| row(matrix, panel, index));
-                let sums = lanes_mut(of_gamma).iter_mut().zip(lanes_mut(of_beta));
-                for (((of_gamma, of_beta), input), gradient) in sums.zip(input).zip(gradient) {
-                    for lane in 0..LANES {
-                        let normal = (input[lane] - mean) * inverse;
-                        of_gamma[lane] = multiply_add::<FMA>(gradient[lane], normal, of_gamma[lane]);
-                        of_beta[lane] += gradient[lane];
-                    }
+                let [input, gradient] =
+                    [self.of.input, self.of.gradient].map(|matrix| row(matrix, panel, index).0);
+                let sums = of_gamma.iter_mut().zip(of_beta);
+                for (((of_gamma, of_beta), x), g) in sums.zip(input).zip(gradient) {
+                    *of_gamma = multiply_add::<FMA>(*g, (x - mean) * inverse, *of_gamma);
+                    *of_beta += g;
                 }
             }
         }
@@ -213,7 +198,7 @@ impl Loop for OfInput<'_> {
             };
             let (mut plain, mut along) = ([0.0; LANES], [0.0; LANES]);
             for panel in 0..self.out.len() {
-                let [input, gradient, gamma] = of_panel(panel);
+                let [input, gradient, gamma] = of_panel(panel).map(|row| row.as_chunks::<LANES>().0);
                 for ((input, gradient), gamma) in input.iter().zip(gradient).zip(gamma) {
                     for lane in 0..LANES {
                         let scaled = gradient[lane] * gamma[lane];
@@ -225,15 +210,11 @@ impl Loop for OfInput<'_> {
             }
             let [plain, along] = [plain, along].map(|sums| vector::sum(sums) * share);
             for (panel, out) in self.out.iter_mut().enumerate() {
-                let ([input_row, gradient, gamma], width) = (of_panel(panel), input.strip(panel).2);
-                let out = &mut out[index * input_row.len() * LANES..][..input_row.len() * LANES];
-                let rows = input_row.iter().zip(gradient).zip(gamma);
-                for (out, ((input, gradient), gamma)) in lanes_mut(out).iter_mut().zip(rows) {
-                    for lane in 0..LANES {
-                        let normal = (input[lane] - mean) * inverse;
-                        let rest = multiply_add::<FMA>(-normal, along, -plain);
-                        out[lane] = inverse * multiply_add::<FMA>(gradient[lane], gamma[lane], rest);
-                    }
+                let ([values, gradient, gamma], width) = (of_panel(panel), input.strip(panel).2);
+                let out = &mut out[index * values.len()..][..values.len()];
+                for (((out, x), g), gamma) in out.iter_mut().zip(values).zip(gradient).zip(gamma) {
+                    let rest = multiply_add::<FMA>((mean - x) * inverse, along, -plain);
+                    *out = inverse * multiply_add::<FMA>(*g, *gamma, rest);
                 }
                 out[width..].fill(0.0);
             }

@@ -67,7 +67,7 @@ pub(super) fn exp<const FMA: bool>(x: f32) -> f32 {
     /// Added to a small number, leaves the nearest integer in the lowest bits.
     const SHIFT: f32 = 12_582_912.0;
     /// ln 2 in two parts, of which the first has few digits, so that n times it is exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     /// (eʳ − 1 − r)/r², from Cephes.
     const TERMS: [f32; 6] = [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
     let shifted = multiply_add::<FMA>(x, std::f32::consts::LOG2_E, SHIFT);

@@ -34,14 +34,14 @@ const TOKEN: Distribution = Distribution::Normal { std: 1e-6 };
 pub struct Vit {
     /// Number of blocks.
     pub depth: usize,
-    /// Numbers for each patch.
+    /// Numbers that a block has for each patch.
     pub width: usize,
     /// Heads of an attention; each has its share of the width.
     pub heads: usize,
-    /// Height and width of a patch, in pixels.
+    /// Height and width of a patch, in pixels: 4 if not given.
     #[serde(default = "four", skip_serializing_if = "is_four")]
     pub patch: usize,
-    /// How many times wider than the block its hidden layer is.
+    /// How many times wider than the block its hidden layer is: 4 if not given.
     #[serde(default = "four", skip_serializing_if = "is_four")]
     pub mlp: usize,
 }

@@ -62,7 +62,7 @@ impl Head {
         product(probabilities, true, output, path, of_values);
         values.transpose_into(transposed);
         product(output, false, transposed, path, slopes);
-        vector::run(path, Slopes { probabilities, scale, lanes, slopes });
+        vector::run(path, Slopes { probabilities, scale, lanes, gradient: slopes });
         product(slopes, false, keys, path, of_queries);
         product(slopes, true, queries, path, of_keys);
     }
@@ -101,7 +101,7 @@ impl Loop for Softmax<'_> {
                 }
             }
         });
-        lanes.iter_mut().for_each(|lanes| *lanes = [vector::fold(*lanes, larger); LANES]);
+        join(lanes, |lanes| vector::fold(lanes, larger));
         each_row(scores, lanes, |row, _, largest| {
             for score in row.as_flattened_mut() {
                 *score = exp::<FMA>(scale * (*score - largest[0]));
@@ -113,11 +113,9 @@ impl Loop for Softmax<'_> {
                 sums.iter_mut().zip(powers).for_each(|(sum, power)| *sum += *power);
             }
         });
-        lanes.iter_mut().for_each(|lanes| *lanes = [1.0 / vector::sum(*lanes); LANES]);
+        join(lanes, |lanes| 1.0 / vector::sum(lanes));
         each_row(scores, lanes, |row, _, share| {
-            for powers in row {
-                powers.iter_mut().zip(&*share).for_each(|(power, share)| *power *= share);
-            }
+            row.as_flattened_mut().iter_mut().for_each(|power| *power *= share[0]);
         });
     }
 }
@@ -126,6 +124,14 @@ impl Loop for Softmax<'_> {
 #[inline(always)]
 fn larger(largest: f32, other: f32) -> f32 {
     if other > largest { other } else { largest }
+}
+
+/// Overwrites the lanes of each row by one number.
+#[inline(always)]
+fn join(lanes: &mut [Lanes], number: impl Fn(Lanes) -> f32) {
+    for lanes in lanes {
+        *lanes = [number(*lanes); LANES];
+    }
 }
 
 /// Calls for each row of each panel, with its width without padding and the row's lanes.
@@ -145,13 +151,13 @@ struct Slopes<'a> {
     probabilities: &'a Matrix,
     scale: f32,
     lanes: &'a mut [Lanes],
-    slopes: &'a mut Matrix,
+    gradient: &'a mut Matrix,
 }
 
 impl Loop for Slopes<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Self { probabilities, scale, lanes, slopes } = self;
+        let Self { probabilities, scale, lanes, gradient: slopes } = self;
         lanes.fill([0.0; LANES]);
         for panel in 0..slopes.columns().div_ceil(PANEL) {
             let ((slopes, stride), (powers, _)) = (slopes.panel(panel), probabilities.panel(panel));
@@ -164,7 +170,7 @@ impl Loop for Slopes<'_> {
                 }
             }
         }
-        lanes.iter_mut().for_each(|lanes| *lanes = [vector::sum(*lanes); LANES]);
+        join(lanes, vector::sum);
         for panel in 0..slopes.columns().div_ceil(PANEL) {
             let (powers, _) = probabilities.panel(panel);
             let (slopes, stride) = slopes.panel_mut(panel);

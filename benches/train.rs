@@ -15,7 +15,7 @@ use layerwise::nn::learner::Learner;
 use layerwise::nn::network::Network;
 use layerwise::nn::optimizer::{Optimizer, Sgd};
 use layerwise::nn::params::Params;
-use layerwise::nn::zoo::{Arch, Fcn, ResNet, Vgg};
+use layerwise::nn::zoo::{Arch, Fcn, ResNet, Vgg, Vit};
 
 const BATCH: usize = 128;
 
@@ -51,7 +51,7 @@ fn main() {
 impl Work {
     fn new(name: &str, threads: usize, seconds: f64) -> Self {
         let arch =
-            arch(name).unwrap_or_else(|| panic!("'{name}' is no fcn3x256, vgg11, resnet18 or resnet18-bn"));
+            arch(name).unwrap_or_else(|| panic!("'{name}' is no fcn3x256, vgg11, resnet18-bn or vit6x192"));
         let is_flat = matches!(arch, Arch::Fcn(_));
         let network = arch.network(if is_flat { [1, 28, 28] } else { [3, 32, 32] }, 10);
         // A chunk per thread: fewer would leave threads idle, and those of the large networks take seconds.
@@ -83,11 +83,15 @@ impl Work {
     }
 }
 
-/// From a short name: `fcn3x256`, `vgg11`, `resnet18-bn`.
+/// From a short name: `fcn3x256`, `vgg11`, `resnet18-bn`, `vit6x192`.
 fn arch(name: &str) -> Option<Arch> {
     let arch = if let Some(sizes) = name.strip_prefix("fcn") {
         let (depth, width) = sizes.split_once('x')?;
         Arch::Fcn(Fcn { depth: depth.parse().ok()?, width: width.parse().ok()? })
+    } else if let Some(sizes) = name.strip_prefix("vit") {
+        let (depth, width) = sizes.split_once('x')?;
+        let width = width.parse().ok()?;
+        Arch::Vit(Vit { depth: depth.parse().ok()?, width, heads: width / 64, patch: 4, mlp: 4 })
     } else if let Some(depth) = name.strip_prefix("vgg") {
         Arch::Vgg(Vgg { depth: depth.parse().ok()?, head: 4096 })
     } else {

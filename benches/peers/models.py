@@ -5,18 +5,20 @@
     python3 benches/peers/models.py [NAME...]     prints name, layers, number of trained parameters
 
 Written from the tables of the papers and PyTorch's own modules, so that it can judge ours; `num_batches_tracked` has no twin there.
-Names: fcn3x256, fcn5x512 (784 inputs); vgg11, 13, 16, 19; resnet18, 34, 50, 101, 152, each with or without "-bn" (3×32×32 inputs).
+Names: fcn3x256, fcn5x512 (784 inputs); vgg11, 13, 16, 19; resnet18, 34, 50, 101, 152, each with or without "-bn"; vit6x192 and the like
+(3×32×32 inputs).
 """
 import re
 import sys
 
+import torch
 from torch import nn
 
 CLASSES = 10
 FCN_INPUTS = 28 * 28
 VGG = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 RESNET = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-NAMES = ["fcn3x256", "fcn5x512", *(f"vgg{depth}" for depth in VGG)]
+NAMES = ["fcn3x256", "fcn5x512", "vit6x192", "vit6x256", *(f"vgg{depth}" for depth in VGG)]
 NAMES += [f"resnet{depth}{bn}" for depth in RESNET for bn in ("", "-bn")]
 
 
@@ -131,6 +133,70 @@ def resnet(depth, bn=False):
     return Network([*layers, ("final_linear", Head(inputs, bn))])
 
 
+class PatchEmbedding(nn.Module):
+    """A class token and a convolution that sees each patch once, and what tells positions apart."""
+
+    def __init__(self, width, patch, size):
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.randn(1, 1, width) * 1e-6)
+        self.pos_embed = nn.Parameter(torch.randn(1, 1 + (size // patch) ** 2, width) * 0.02)
+        self.proj = nn.Conv2d(3, width, patch, patch)
+
+    def forward(self, images):
+        patches = self.proj(images).flatten(2).transpose(1, 2)
+        return torch.cat([self.cls_token.expand(len(images), -1, -1), patches], 1) + self.pos_embed
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.qkv, self.proj, self.heads = nn.Linear(width, 3 * width), nn.Linear(width, width), heads
+
+    def forward(self, tokens):
+        examples, count, width = tokens.shape
+        heads = self.qkv(tokens).reshape(examples, count, 3, self.heads, width // self.heads)
+        attended = nn.functional.scaled_dot_product_attention(*heads.permute(2, 0, 3, 1, 4))
+        return self.proj(attended.transpose(1, 2).reshape(examples, count, width))
+
+
+class Mlp(nn.Module):
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+
+    def forward(self, tokens):
+        return self.fc2(nn.functional.gelu(self.fc1(tokens)))
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm: x + attn(norm1(x)), then x + mlp(norm2(x))."""
+
+    def __init__(self, width, heads, hidden):
+        super().__init__()
+        self.norm1, self.attn = nn.LayerNorm(width, eps=1e-6), Attention(width, heads)
+        self.norm2, self.mlp = nn.LayerNorm(width, eps=1e-6), Mlp(width, hidden)
+
+    def forward(self, tokens):
+        tokens = tokens + self.attn(self.norm1(tokens))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+class ClassHead(nn.Linear):
+    """The last norm and a dense layer, of the class token."""
+
+    def __init__(self, width):
+        super().__init__(width, CLASSES)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, tokens):
+        return super().forward(self.norm(tokens[:, 0]))
+
+
+def vit(depth, width, heads, patch=4, mlp=4, size=32):
+    layers = [(f"blocks.{index}", TransformerBlock(width, heads, mlp * width)) for index in range(depth)]
+    return Network([("patch_embed", PatchEmbedding(width, patch, size)), *layers, ("head", ClassHead(width))])
+
+
 def build(name):
     """A network with PyTorch's default initial values."""
     if match := re.fullmatch(r"fcn(\d+)x(\d+)", name):
@@ -139,6 +205,8 @@ def build(name):
         return vgg(int(match[1]))
     if match := re.fullmatch(r"resnet(\d+)(-bn)?", name):
         return resnet(int(match[1]), match[2] is not None)
+    if match := re.fullmatch(r"vit(\d+)x(\d+)", name):
+        return vit(int(match[1]), int(match[2]), int(match[2]) // 64)
     raise SystemExit(f"there is no network '{name}': give one of {', '.join(NAMES)}")
 
 
@@ -148,9 +216,12 @@ def shape(name):
 
 
 def tensors(network):
-    """Names and tensors in our order: that in which they are used, a block's skip last. PyTorch would have the head's norm last of all."""
+    """Names and tensors in our order: that in which they are used, a block's skip last. PyTorch would have the head's norm last of all,
+    and what is added to the patches first."""
     state = network.state_dict()
-    order = sorted(state, key=lambda name: name in ("final_linear.weight", "final_linear.bias"))
+    last = ("final_linear.weight", "final_linear.bias", "head.weight", "head.bias")
+    order = sorted(state, key=lambda name: name in last)
+    order.sort(key=lambda name: not name.startswith("patch_embed.proj"))
     return {name: state[name] for name in order if not name.endswith("num_batches_tracked")}
 
 

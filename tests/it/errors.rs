@@ -161,6 +161,11 @@ fn models_and_kernels_that_are_not_for_this() {
     let vgg = Space::with_quick("fcn: { depth: 2, width: 16 }", "vgg: { depth: 11 }");
     let mut all = failure(&vgg, &[]);
     write!(all, "\n{}", mistake("fcn: { depth: 2, width: 16 }", "resnet: { depth: 19 }")).unwrap();
+    let vit = "vit: { depth: 2, width: 16, heads: 3 }";
+    write!(all, "\n{}", mistake("fcn: { depth: 2, width: 16 }", vit)).unwrap();
+    let vit =
+        Space::with_quick("fcn: { depth: 2, width: 16 }", "vit: { depth: 2, width: 16, heads: 2, patch: 5 }");
+    write!(all, "\n{}", failure(&vit, &[])).unwrap();
     let ran = Space::quick().run_with("LAYERWISE_KERNELS", "sse9", &["status", "pipelines/quick.yaml"]);
     // What there is depends on the machine.
     let hint = ran.stderr.lines().find(|line| line.contains("help")).unwrap();

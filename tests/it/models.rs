@@ -1,4 +1,4 @@
-//! Convolutional and residual networks against `PyTorch`, and against themselves on other threads and instruction sets.
+//! Networks on images against `PyTorch`, and against themselves on other threads and instruction sets.
 //!
 //! Initial values and examples are formulas; `data/make_models.py` wrote what `PyTorch` makes of them in float64, so that what differs is
 //! our rounding alone.
@@ -32,7 +32,7 @@ struct Case {
 /// What holds unless roundings are amplified.
 const CLOSE: [f64; 4] = [1e-5, 1e-4, 1e-4, 1e-4];
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 5] = [
     Case {
         name: "vgg11",
         arch: r#"{"vgg": {"depth": 11, "head": 64}}"#,
@@ -72,6 +72,16 @@ const CASES: [Case; 4] = [
         size: 16,
         lr: 1e-4,
         shift: 2.0,
+        bounds: CLOSE,
+        between_paths: 1e-5,
+    },
+    Case {
+        name: "vit3x96",
+        arch: r#"{"vit": {"depth": 3, "width": 96, "heads": 3, "mlp": 2}}"#,
+        examples: 8,
+        size: 16,
+        lr: 5e-3,
+        shift: 0.0,
         bounds: CLOSE,
         between_paths: 1e-5,
     },
@@ -218,6 +228,11 @@ fn residual_networks_agree_with_pytorch() {
 #[test]
 fn bottlenecks_agree_with_pytorch() {
     agrees_with_pytorch(&CASES[3]);
+}
+
+#[test]
+fn vision_transformers_agree_with_pytorch() {
+    agrees_with_pytorch(&CASES[4]);
 }
 
 /// A step on each path, relative to the largest magnitude of each tensor. Fifty-odd norms of a few positions amplify the rounding of

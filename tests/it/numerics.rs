@@ -73,6 +73,9 @@ fn models_agree_with_candle() {
         (r#"{"resnet": {"depth": 18}}"#, [3, 8, 8], 4, 1e-4),
         (r#"{"resnet": {"depth": 18, "bn": true}}"#, [1, 9, 9], 5, 1e-3),
         (r#"{"resnet": {"depth": 50}}"#, [3, 8, 8], 2, 1e-4),
+        (r#"{"vit": {"depth": 2, "width": 24, "heads": 3, "patch": 2}}"#, [3, 6, 8], 5, 1e-5),
+        (r#"{"vit": {"depth": 1, "width": 130, "heads": 1, "patch": 1, "mlp": 1}}"#, [1, 9, 8], 2, 1e-5),
+        (r#"{"vit": {"depth": 3, "width": 96, "heads": 2, "patch": 8, "mlp": 2}}"#, [3, 16, 16], 7, 1e-5),
     ] {
         let arch: Arch = serde_json::from_str(arch).unwrap();
         let network = arch.network(shape, 10);
@@ -87,20 +90,24 @@ fn models_agree_with_candle() {
 
 #[test]
 fn evaluation_gives_the_bits_of_training() {
+    let vit: Arch =
+        serde_json::from_str(r#"{"vit": {"depth": 2, "width": 70, "heads": 2, "patch": 1}}"#).unwrap();
     for path in Path::available() {
-        let network = fcn(3, 70, [1, 5, 5], 10).on(path);
-        let params = network.init(3);
-        let (input, labels) = batch(25, 10, 67);
-        let mut learner = Learner::new(&network, &params);
-        learner.differentiate(&input, &labels);
-        let mut batch = Matrix::default();
-        network.input().load(&input, &mut batch);
-        for layer in 0..network.layers().len() {
-            let mut output = Matrix::default();
-            network.prepare(layer, &params).forward(&batch, 67, &mut output, &mut Spare::default());
-            batch = output;
+        for network in [fcn(3, 70, [1, 5, 5], 10), vit.network([1, 5, 5], 10)] {
+            let network = network.on(path);
+            let params = network.init(3);
+            let (input, labels) = batch(25, 10, 67);
+            let mut learner = Learner::new(&network, &params);
+            learner.differentiate(&input, &labels);
+            let mut batch = Matrix::default();
+            network.input().load(&input, &mut batch);
+            for layer in 0..network.layers().len() {
+                let mut output = Matrix::default();
+                network.prepare(layer, &params).forward(&batch, 67, &mut output, &mut Spare::default());
+                batch = output;
+            }
+            assert_eq!(batch.to_rows(), learner.logits(), "{path:?}");
         }
-        assert_eq!(batch.to_rows(), learner.logits(), "{path:?}");
     }
 }
 

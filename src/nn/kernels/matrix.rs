@@ -104,11 +104,37 @@ impl Matrix {
         (&self.values()[index * PANEL * self.rows..][..width * self.rows], width)
     }
 
+    /// A panel to be written, and its width with padding.
+    #[inline]
+    pub fn panel_mut(&mut self, index: usize) -> (&mut [f32], usize) {
+        let width = (self.columns - index * PANEL).min(PANEL).next_multiple_of(LANES);
+        let range = index * PANEL * self.rows..(index * PANEL + width) * self.rows;
+        (&mut self.values_mut()[range], width)
+    }
+
     /// A panel as a left operand: its numbers, the distance between rows, and how many columns, without padding.
     #[inline]
     pub fn strip(&self, index: usize) -> (&[f32], usize, usize) {
         let (values, stride) = self.panel(index);
         (values, stride, (self.columns - index * PANEL).min(PANEL))
+    }
+
+    /// Cuts each panel into pieces for tasks: of each `cycle` of rows, task t gets the rows from `rows`·t on, `rows` at most. A task's
+    /// pieces are in the order of the layout.
+    pub fn pieces_mut(&mut self, cycle: usize, rows: usize) -> Vec<Vec<&mut [f32]>> {
+        let mut tasks: Vec<_> = (0..cycle).step_by(rows).map(|_| Vec::new()).collect();
+        let of_panel = (PANEL * self.rows).max(1);
+        let height = self.rows;
+        for panel in self.values_mut().chunks_mut(of_panel) {
+            let width = panel.len() / height;
+            for values in panel.chunks_mut(cycle * width) {
+                tasks
+                    .iter_mut()
+                    .zip(values.chunks_mut(rows * width))
+                    .for_each(|(task, piece)| task.push(piece));
+            }
+        }
+        tasks
     }
 
     /// Writes the sum of all rows (added from the first on) into a matrix of one row.
@@ -152,6 +178,21 @@ mod tests {
         assert_eq!(matrix.values()[64], rows[70]);
         assert_eq!(matrix.panel(1).0[16..18], rows[134..136]);
         assert_eq!(matrix.to_rows(), rows);
+    }
+
+    #[test]
+    fn pieces_are_the_whole() {
+        let mut matrix = Matrix::zeros(2 * 5, 70);
+        let tasks = matrix.pieces_mut(5, 2);
+        let sizes: Vec<Vec<usize>> =
+            tasks.iter().map(|pieces| pieces.iter().map(|p| p.len()).collect()).collect();
+        assert_eq!(sizes, [[128, 128, 32, 32], [128, 128, 32, 32], [64, 64, 16, 16]]);
+        for (task, pieces) in tasks.into_iter().enumerate() {
+            pieces.into_iter().flatten().for_each(|value| *value = task as f32);
+        }
+        let column: Vec<f32> = matrix.to_rows().into_iter().step_by(70).collect();
+        assert_eq!(column, [0.0, 0.0, 1.0, 1.0, 2.0].repeat(2));
+        assert!(Matrix::zeros(0, 70).pieces_mut(0, 2).is_empty());
     }
 
     #[test]

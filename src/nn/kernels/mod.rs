@@ -5,14 +5,20 @@
 //! every machine of one [`Path`]; and a row of a product or of a convolution for any number of other rows.
 
 mod aligned;
+pub mod attention;
 pub mod convolution;
+pub mod elementwise;
 pub mod finish;
+pub mod gelu;
+pub mod layer_norm;
 pub mod matrix;
 pub mod norm;
 pub mod peak;
 pub mod pool;
 pub mod product;
 mod tile;
+pub mod tokens;
+mod vector;
 pub mod winograd;
 
 use std::sync::OnceLock;

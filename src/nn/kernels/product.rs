@@ -3,15 +3,17 @@
 //! A tile is held in registers while the sum over k runs from 0 to its end: k is never split, so the order of additions
 //! is fixed.
 
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use crate::nn::kernels::matrix::{Matrix, PANEL};
+use crate::nn::kernels::matrix::{LANES, Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 use crate::nn::kernels::{Finish, Path};
 
 /// A task has at least so many multiplications: a few microseconds.
 const TASK: usize = 1 << 19;
+/// From so many rows on, a task has a block of 64 rows of all panels: the left operand, which is then not in the near caches, is read once.
+const TALL: usize = 32 * PANEL;
 
 /// A product left·right or leftᵀ·right, to be computed.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +35,11 @@ impl Product<'_> {
     pub fn into_panels(&self, out: &mut Matrix) {
         let (m, k) = self.shape();
         assert_eq!((m, self.right.columns()), (out.rows(), out.columns()), "shape of a product");
+        if m >= TALL {
+            let tasks = out.pieces_mut(m, PANEL).into_par_iter().enumerate();
+            tasks.for_each(|(index, pieces)| self.across(index * PANEL, pieces));
+            return;
+        }
         let rows = (TASK / (k * PANEL)).next_multiple_of(PANEL).max(PANEL);
         out.values_mut().par_chunks_mut(PANEL * m).enumerate().for_each(|(panel, values)| {
             let width = values.len() / m;
@@ -46,6 +53,11 @@ impl Product<'_> {
     pub fn on_this_thread(&self, out: &mut Matrix) {
         let (m, _) = self.shape();
         assert_eq!((m, self.right.columns()), (out.rows(), out.columns()), "shape of a product");
+        if m >= TALL {
+            let tasks = out.pieces_mut(m, PANEL).into_iter().enumerate();
+            tasks.for_each(|(index, pieces)| self.across(index * PANEL, pieces));
+            return;
+        }
         for (panel, values) in out.values_mut().chunks_mut(PANEL * m).enumerate() {
             let width = values.len() / m;
             self.blocks(panel, 0, values, width);
@@ -57,6 +69,28 @@ impl Product<'_> {
         let (m, k) = if self.transposed { (columns, rows) } else { (rows, columns) };
         assert_eq!(k, self.right.rows(), "inner dimension of a product");
         (m, k)
+    }
+
+    /// Computes the rows from `first` on of all panels.
+    fn across(&self, first: usize, pieces: Vec<&mut [f32]>) {
+        if !self.transposed {
+            self.fetch(first);
+        }
+        for (panel, out) in pieces.into_iter().enumerate() {
+            self.blocks(panel, first, out, self.right.panel(panel).1);
+        }
+    }
+
+    /// Reads 64 rows of the left operand from end to end: the machine reads ahead of such a pass, but not of the tiles, which go from
+    /// panel to panel.
+    fn fetch(&self, first: usize) {
+        let mut bits = 0;
+        for strip in 0..self.left.columns().div_ceil(PANEL) {
+            let (values, stride, _) = self.left.strip(strip);
+            let lines = values[first * stride..].iter().take(PANEL * stride).step_by(LANES);
+            bits = lines.fold(bits, |bits, value| bits | value.to_bits());
+        }
+        std::hint::black_box(bits);
     }
 
     /// Computes the rows of a panel from `first` on, as many as `out` has.
@@ -137,7 +171,7 @@ mod tests {
     use super::*;
     use crate::base::rng;
 
-    const SHAPES: [[usize; 3]; 14] = [
+    const SHAPES: [[usize; 3]; 15] = [
         [1, 1, 1],
         [5, 7, 10],
         [6, 64, 16],
@@ -152,6 +186,7 @@ mod tests {
         [4, 12, 1],
         [2, 2, 130],
         [66, 200, 10],
+        [TALL + 5, 70, 66],
     ];
 
     fn numbers(name: &str, count: usize) -> Vec<f32> {

@@ -4,14 +4,19 @@
 //! per channel and a row per position and example, position by position ([`Shape`]). [`Link`] is what a link is; [`Evaluate`] and
 //! [`Train`] are what it is with values. A new link is a file with these three.
 
+pub mod attention;
 pub mod chain;
 pub mod convolution;
 pub mod dense;
+pub mod gelu;
+pub mod layer_norm;
 pub mod norm;
 pub mod pool;
 pub mod rectify;
 pub mod residual;
 pub mod sequence;
+pub mod shortcut;
+pub mod tokens;
 pub mod variable;
 
 use std::fmt::Debug;
@@ -51,6 +56,16 @@ impl Shape {
     /// A batch of this shape, without examples yet.
     pub fn batch(&self) -> Matrix {
         Matrix::zeros(0, self.channels)
+    }
+
+    /// For [`Link::reference`]: examples × (channels × positions) as examples × positions × channels.
+    pub fn rows(&self, maps: &Tensor) -> candle_core::Result<Tensor> {
+        maps.reshape(((), self.channels, self.positions()))?.transpose(1, 2)?.contiguous()
+    }
+
+    /// The reverse.
+    pub fn maps(&self, rows: &Tensor) -> candle_core::Result<Tensor> {
+        rows.reshape(((), self.positions(), self.channels))?.transpose(1, 2)?.flatten_from(1)
     }
 
     /// Writes a batch of examples, each a row of channels × height × width, into a matrix of this shape.

@@ -2,17 +2,12 @@
 //! skip(a) where the shape changes.
 
 use candle_core::Tensor;
-use rayon::iter::{
-    IndexedParallelIterator, IntoParallelRefIterator, IntoParallelRefMutIterator, ParallelIterator,
-};
 
+use crate::nn::kernels::elementwise::{add, add_on_this_thread};
 use crate::nn::kernels::{Matrix, Path};
 use crate::nn::links::variable::Variable;
 use crate::nn::links::{Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
-
-/// Numbers that one task takes at least.
-const TASK: usize = 1 << 14;
 
 /// A residual block. The tensors of its parts have their names as they are.
 #[derive(Debug)]
@@ -103,15 +98,12 @@ impl Evaluate for Evaluator {
         let mut activation = spare.take();
         self.before.forward(input, examples, &mut activation, spare);
         self.body.forward(&activation, examples, output, spare);
-        let add = |output: &mut Matrix, other: &Matrix| {
-            output.values_mut().iter_mut().zip(other.values()).for_each(|(sum, value)| *sum += value);
-        };
         match &self.skip {
-            None => add(output, input),
+            None => add_on_this_thread(output, input),
             Some(skip) => {
                 let mut other = spare.take();
                 skip.forward(&activation, examples, &mut other, spare);
-                add(output, &other);
+                add_on_this_thread(output, &other);
                 spare.give(other);
             }
         }
@@ -185,9 +177,4 @@ impl Train for Trainer {
         let parts = [&mut self.before, &mut self.body].into_iter().chain(&mut self.skip);
         parts.flat_map(|part| part.variables_mut()).collect()
     }
-}
-
-fn add(sum: &mut Matrix, other: &Matrix) {
-    let pairs = sum.values_mut().par_iter_mut().with_min_len(TASK).zip(other.values().par_iter());
-    pairs.for_each(|(sum, value)| *sum += value);
 }

@@ -4,6 +4,7 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 
 use crate::nn::kernels::Matrix;
+use crate::nn::kernels::elementwise::TASK;
 use crate::nn::optimizer::Update;
 use crate::nn::params::Parameter;
 
@@ -14,12 +15,11 @@ pub enum Layout {
     Transposed,
     /// A vector `[n]` as a matrix of one row.
     Row,
+    /// A table `[1, n, channels]` as an n×channels matrix.
+    Rows,
     /// A convolution's weight `[out, in, height, width]` as a (taps·in)×out matrix, tap by tap.
     Taps,
 }
-
-/// Numbers that one task of an update has.
-const TASK: usize = 1 << 14;
 
 impl Layout {
     /// From PyTorch's layout.
@@ -41,6 +41,7 @@ impl Layout {
                 }
                 matrix
             }
+            (Self::Rows, &[_, rows, columns]) => Matrix::from_rows(rows, columns, &parameter.values),
             _ => Matrix::from_rows(1, parameter.values.len(), &parameter.values),
         }
     }
@@ -53,7 +54,7 @@ impl Layout {
                 matrix.transpose_into(&mut rows);
                 rows.to_rows()
             }
-            Self::Row => matrix.to_rows(),
+            Self::Row | Self::Rows => matrix.to_rows(),
             Self::Taps => {
                 let (taps, inputs) = (shape[2] * shape[3], shape[1]);
                 let mut values = vec![0.0; shape.iter().product()];

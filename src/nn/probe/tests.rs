@@ -5,7 +5,7 @@ use crate::base::name::LayerName;
 use crate::base::rng;
 use crate::nn::layer_set::{self, Group, Selection};
 use crate::nn::reset::Row;
-use crate::nn::zoo::{Arch, Fcn, ResNet};
+use crate::nn::zoo::{Arch, Fcn, ResNet, Vit};
 
 const ALL: [Metric; 2] = [Metric::Error, Metric::Loss];
 const FEATURES: usize = 12;
@@ -26,6 +26,12 @@ impl Case {
     fn residual() -> Self {
         let network = Arch::Resnet(ResNet { depth: 18, bn: true }).network([3, 2, 2], 3);
         Self { network, examples: 40 }
+    }
+
+    /// Tokens and attention.
+    fn attentive() -> Self {
+        let vit = Vit { depth: 3, width: 6, heads: 2, patch: 1, mlp: 2 };
+        Self { network: Arch::Vit(vit).network([3, 2, 2], 3), examples: 530 }
     }
 
     fn data(&self) -> (Vec<f32>, Vec<u8>) {
@@ -110,7 +116,8 @@ impl Case {
 
 #[test]
 fn a_patched_chain_gives_the_bits_of_a_patched_copy() {
-    for (case, layers, step) in [(Case::dense(), 5, 1), (Case::residual(), 10, 3)] {
+    for (case, layers, step) in [(Case::dense(), 5, 1), (Case::residual(), 10, 3), (Case::attentive(), 5, 1)]
+    {
         let host = case.network.init(0);
         let before = host.clone();
         let patches = case.patches();

@@ -3,6 +3,7 @@
 mod fcn;
 mod resnet;
 mod vgg;
+mod vit;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use fcn::Fcn;
 pub use resnet::ResNet;
 pub use vgg::Vgg;
+pub use vit::Vit;
 
 use crate::nn::network::Network;
 use crate::nn::problem::Problem;
@@ -24,6 +26,8 @@ pub enum Arch {
     Vgg(Vgg),
     /// Residual blocks, for small images.
     Resnet(ResNet),
+    /// Attention among patches of images.
+    Vit(Vit),
 }
 
 /// A kind of network.
@@ -46,6 +50,7 @@ impl Arch {
             Self::Fcn(model) => model,
             Self::Vgg(model) => model,
             Self::Resnet(model) => model,
+            Self::Vit(model) => model,
         }
     }
 
@@ -100,6 +105,8 @@ mod tests {
         for (depth, parameters) in [(11, 28_144_010), (13, 28_328_522), (16, 33_638_218), (19, 38_947_914)] {
             assert_eq!(count(&format!(r#"{{"vgg": {{"depth": {depth}}}}}"#)), (depth, parameters));
         }
+        let vit = r#"{"vit": {"depth": 6, "width": 192, "heads": 3}}"#;
+        assert_eq!(count(vit), (8, 2_693_578));
         for (depth, layers, plain, normed) in [
             (18, 10, 11_168_458, 11_176_266),
             (34, 18, 21_269_194, 21_284_426),

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Writes models.safetensors: what PyTorch computes for convolutional and residual networks, as a reference for tests/it/models.rs.
+"""Writes models.safetensors: what PyTorch computes for networks on images, as a reference for tests/it/models.rs.
 
     pip install torch==2.15 numpy safetensors packaging   (the CPU build)
-    python3 tests/it/data/make_models.py
+    python3 tests/it/data/make_models.py [NAME...]     (the others stay as they are)
 
 Initial values, examples and labels are given by formulas that are exact in float32. PyTorch computes in float64, so that what differs is
 our rounding alone; printed is how far its own float32 is from that. Of each tensor the file holds a row of 18 numbers: the sum, the
 norm, and 16 values at equal distances.
 """
 import pathlib
+import sys
 
 import numpy
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 STEPS, CLASSES = 50, 10
@@ -27,6 +28,7 @@ MODELS = {
     "resnet18": (8, 8, 0.0005, 0),
     "resnet18-bn": (8, 12, 1e-5, 0),
     "resnet50-bn": (16, 16, 1e-4, 2),
+    "vit3x96": (8, 16, 5e-3, 0),
 }
 
 
@@ -72,7 +74,7 @@ class Tensors:
         return functional.conv2d(maps, weight, bias, stride, size // 2)
 
     def dense(self, name, rows, outputs):
-        weight = self.get(f"{name}.weight", outputs, rows.shape[1])
+        weight = self.get(f"{name}.weight", outputs, rows.shape[-1])
         return functional.linear(rows, weight, self.get(f"{name}.bias", outputs))
 
     def activate(self, name, maps, bn):
@@ -81,6 +83,10 @@ class Tensors:
             gamma, beta, mean, variance = (self.get(f"{name}.{which}", maps.shape[1]) for which in names)
             maps = functional.batch_norm(maps, mean, variance, gamma, beta, training=True)
         return torch.relu(maps)
+
+    def norm(self, name, tokens):
+        gamma, beta = (self.get(f"{name}.{which}", tokens.shape[-1]) for which in ("weight", "bias"))
+        return functional.layer_norm(tokens, gamma.shape, gamma, beta, eps=1e-6)
 
 
 def vgg(tensors, maps, depth, head=64):
@@ -113,8 +119,26 @@ def resnet(tensors, maps, depth, bn):
     return tensors.dense("final_linear", maps.mean((2, 3)), CLASSES)
 
 
+def vit(tensors, maps, depth, width, heads=3, patch=4, mlp=2):
+    weight = tensors.get("patch_embed.proj.weight", width, maps.shape[1], patch, patch)
+    maps = functional.conv2d(maps, weight, tensors.get("patch_embed.proj.bias", width), patch)
+    tokens = torch.cat([tensors.get("patch_embed.cls_token", 1, 1, width).expand(len(maps), -1, -1), maps.flatten(2).mT], 1)
+    tokens = tokens + tensors.get("patch_embed.pos_embed", 1, tokens.shape[1], width)
+    for index in range(depth):
+        name = f"blocks.{index}"
+        rows = tensors.dense(f"{name}.attn.qkv", tensors.norm(f"{name}.norm1", tokens), 3 * width)
+        rows = rows.unflatten(2, (3, heads, width // heads)).permute(2, 0, 3, 1, 4)
+        rows = functional.scaled_dot_product_attention(*rows).transpose(1, 2).flatten(2)
+        tokens = tokens + tensors.dense(f"{name}.attn.proj", rows, width)
+        rows = tensors.dense(f"{name}.mlp.fc1", tensors.norm(f"{name}.norm2", tokens), mlp * width)
+        tokens = tokens + tensors.dense(f"{name}.mlp.fc2", functional.gelu(rows), width)
+    return tensors.dense("head", tensors.norm("head.norm", tokens[:, 0]), CLASSES)
+
+
 def forward(name, tensors, maps):
     family, _, bn = name.partition("-")
+    if family.startswith("vit"):
+        return vit(tensors, maps, *map(int, family[3:].split("x")))
     if family.startswith("vgg"):
         return vgg(tensors, maps, int(family[3:]))
     return resnet(tensors, maps, int(family[6:]), bn == "bn")
@@ -160,10 +184,11 @@ def distance(kept, others):
 
 
 if __name__ == "__main__":
-    written = {}
-    for name in MODELS:
+    path = pathlib.Path(__file__).with_name("models.safetensors")
+    written = load_file(path) if path.exists() else {}
+    for name in sys.argv[1:] or MODELS:
         kept = train(name, torch.float64)
         written |= {f"{name}.{what}": tensor.float().contiguous() for what, tensor in kept.items()}
-        save_file(written, pathlib.Path(__file__).with_name("models.safetensors"), metadata={"torch": torch.__version__})
+        save_file(written, path, metadata={"torch": torch.__version__})
         losses = [round(float(loss), 4) for loss in kept["losses"][::7]]
         print(name, losses, "float32:", distance(kept, train(name, torch.float32)), flush=True)

@@ -7,15 +7,15 @@
 //!      ⎣0  1  0 −1⎦       ⎣ 0   0   1 ⎦
 //! ```
 
+use std::marker::PhantomData;
+
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use crate::nn::kernels::Path;
 use crate::nn::kernels::convolution::pieces;
-use crate::nn::kernels::matrix::{LANES, Matrix, PANEL};
+use crate::nn::kernels::matrix::{Matrix, PANEL};
+use crate::nn::kernels::vector::{self, LANES, Lanes, Loop};
 use crate::nn::kernels::winograd::{ELEMENTS, square};
-use crate::nn::kernels::{Instructions, Path};
-
-/// Numbers that are computed at once.
-type Lanes = [f32; LANES];
 
 /// A matrix T that is applied from both sides: T·x·Tᵀ.
 pub(super) trait Transform<const N: usize, const M: usize> {
@@ -94,60 +94,37 @@ pub(super) fn twice<T: Transform<N, M>, const N: usize, const M: usize>(
     from: [[&[f32]; N]; N],
     to: &mut [[Option<&mut [f32]>; M]; M],
 ) {
-    match path.0 {
-        // SAFETY: such a path exists only where `Path::available` found the instructions.
-        #[cfg(target_arch = "x86_64")]
-        #[expect(unsafe_code, reason = "calls a function with instructions that not all machines have")]
-        Instructions::Avx512 => unsafe { avx512::<T, N, M>(from, to) },
-        // SAFETY: likewise.
-        #[cfg(target_arch = "x86_64")]
-        #[expect(unsafe_code, reason = "likewise")]
-        Instructions::Avx2 => unsafe { avx2::<T, N, M>(from, to) },
-        _ => all::<T, N, M>(from, to),
-    }
+    vector::run(path, Twice { from, to, transform: PhantomData::<T> });
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl,avx2,fma")]
-fn avx512<T: Transform<N, M>, const N: usize, const M: usize>(
-    from: [[&[f32]; N]; N],
-    to: &mut [[Option<&mut [f32]>; M]; M],
-) {
-    all::<T, N, M>(from, to);
+struct Twice<'a, 'b, T, const N: usize, const M: usize> {
+    from: [[&'a [f32]; N]; N],
+    to: &'a mut [[Option<&'b mut [f32]>; M]; M],
+    transform: PhantomData<T>,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn avx2<T: Transform<N, M>, const N: usize, const M: usize>(
-    from: [[&[f32]; N]; N],
-    to: &mut [[Option<&mut [f32]>; M]; M],
-) {
-    all::<T, N, M>(from, to);
-}
-
-#[inline(always)]
-fn all<T: Transform<N, M>, const N: usize, const M: usize>(
-    from: [[&[f32]; N]; N],
-    to: &mut [[Option<&mut [f32]>; M]; M],
-) {
-    let count = from[0][0].len() / LANES;
-    let from = from.map(|row| row.map(|values| &values.as_chunks::<LANES>().0[..count]));
-    let mut to = to.each_mut().map(|row| {
-        row.each_mut()
-            .map(|values| values.as_mut().map(|values| &mut values.as_chunks_mut::<LANES>().0[..count]))
-    });
-    for at in 0..count {
-        let mut once = [[[0.0; LANES]; N]; M];
-        for column in 0..N {
-            let transformed = T::apply(std::array::from_fn(|row| from[row][column][at]));
-            for row in 0..M {
-                once[row][column] = transformed[row];
+impl<T: Transform<N, M>, const N: usize, const M: usize> Loop for Twice<'_, '_, T, N, M> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let count = self.from[0][0].len() / LANES;
+        let from = self.from.map(|row| row.map(|values| &values.as_chunks::<LANES>().0[..count]));
+        let mut to = self.to.each_mut().map(|row| {
+            row.each_mut()
+                .map(|values| values.as_mut().map(|values| &mut values.as_chunks_mut::<LANES>().0[..count]))
+        });
+        for at in 0..count {
+            let mut once = [[[0.0; LANES]; N]; M];
+            for column in 0..N {
+                let transformed = T::apply(std::array::from_fn(|row| from[row][column][at]));
+                for row in 0..M {
+                    once[row][column] = transformed[row];
+                }
             }
-        }
-        for (to, once) in to.iter_mut().zip(once) {
-            for (to, value) in to.iter_mut().zip(T::apply(once)) {
-                if let Some(to) = to {
-                    to[at] = value;
+            for (to, once) in to.iter_mut().zip(once) {
+                for (to, value) in to.iter_mut().zip(T::apply(once)) {
+                    if let Some(to) = to {
+                        to[at] = value;
+                    }
                 }
             }
         }

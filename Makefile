@@ -6,10 +6,10 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce build test test-paper sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch check-probes clean
+.PHONY: help reproduce build test test-paper sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 reproduce: build ## run PIPELINE (default pipelines/fig1.yaml) and print its table
 	@$(BINARY) run $(PIPELINE)
@@ -54,6 +54,9 @@ bench-engine: ## time the engine beside ninja, make and others on the same graph
 
 bench-pytorch: ## the same work beside PyTorch, in turn (needs python3 with torch)
 	python3 benches/peers/compare.py
+
+bench-fig1: build ## Figure 1, all of it, beside a script of PyTorch, times and numbers (needs python3 with torch, blake3): minutes
+	python3 benches/peers/fig1.py
 
 check-probes: ## recompute the probes of results/fig1 in PyTorch, from our checkpoints (needs python3 with torch)
 	python3 benches/peers/check_probes.py results/fig1

@@ -23,10 +23,9 @@ test: ## all tests, a few minutes
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
 
-# The compiler's own address sanitizer: the stable one has it too, behind this variable. Not everything: the rest has no `unsafe`.
-sanitize: ## kernels and links under AddressSanitizer; builds all anew, which takes minutes (x86-64 Linux)
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(CARGO) test --locked --lib --target x86_64-unknown-linux-gnu \
-	  --target-dir target/sanitize nn::
+# Only this crate: nothing else has our kernels.
+sanitize: ## kernels and links under AddressSanitizer (x86-64 Linux): minutes
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/rustc-address-sanitizer.sh $(CARGO) test --locked --lib nn::
 
 torture: build ## kill runs at 200 random moments, and compare with an undisturbed one: minutes
 	bash tests/torture.sh $(BINARY)

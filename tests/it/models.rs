@@ -63,8 +63,8 @@ const CASES: [Case; 5] = [
         bounds: CLOSE,
         between_paths: 1e-5,
     },
-    // With its biases around 0, rounding tips some ReLUs over in the very first step, and PyTorch's own float32 is 3e-2 (gradients) from its
-    // float64.
+    // Millions of ReLUs: with the norms' biases around 0, rounding tips some over in the very first step, and PyTorch's own float32 gradients are
+    // 3e-2 from its float64. Around 2, it may still tip one, whose norm then has another gradient.
     Case {
         name: "resnet50-bn",
         arch: r#"{"resnet": {"depth": 50, "bn": true}}"#,
@@ -72,8 +72,8 @@ const CASES: [Case; 5] = [
         size: 16,
         lr: 1e-4,
         shift: 2.0,
-        bounds: CLOSE,
-        between_paths: 1e-5,
+        bounds: [1e-5, 1e-2, 1e-4, 1e-3],
+        between_paths: 1e-1,
     },
     Case {
         name: "vit3x96",

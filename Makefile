@@ -6,7 +6,7 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce build test test-paper torture fuzz bench bench-kernels bench-engine bench-pytorch check-probes clean
+.PHONY: help reproduce build test test-paper test-data torture fuzz bench bench-kernels bench-engine bench-pytorch check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,9 @@ test: ## all tests, a few minutes
 
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
+
+test-data: ## get CIFAR-10 and Fashion-MNIST (240 MB, or from LAYERWISE_DATA), and check mean and std of their manifests
+	$(CARGO) test --locked --test it datasets -- --ignored
 
 torture: build ## kill runs at 200 random moments, and compare with an undisturbed one: minutes
 	bash tests/torture.sh $(BINARY)

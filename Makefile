@@ -6,7 +6,7 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce build test test-paper sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
+.PHONY: help reproduce build test test-paper test-data sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,9 @@ test: ## all tests, a few minutes
 
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
+
+test-data: ## get CIFAR-10 and Fashion-MNIST (240 MB, or from LAYERWISE_DATA), and check mean and std of their manifests
+	$(CARGO) test --locked --test it datasets -- --ignored
 
 # Only this crate: nothing else has our kernels.
 sanitize: ## kernels and links under AddressSanitizer (x86-64 Linux): minutes

@@ -4,6 +4,7 @@
 
 pub mod cancel;
 pub mod canonical;
+pub mod child;
 pub mod digest;
 #[cfg(test)]
 pub(crate) mod fault;

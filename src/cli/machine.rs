@@ -1,7 +1,7 @@
 //! What there is to know of the machine and of the place where the program runs.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::fsx;
 use crate::cli::failure::Failure;
@@ -90,6 +90,20 @@ pub(super) fn choose_kernels() -> Result<(), Failure> {
         message: format!("the variable {VARIABLE}: {error}"),
         hint: format!("set it to one of {}, or not at all", error.available.join(", ")),
     })
+}
+
+/// The folder in which the user keeps data, if the environment names one.
+pub(super) fn local_data() -> Result<Option<PathBuf>, Failure> {
+    const VARIABLE: &str = "LAYERWISE_DATA";
+    let Some(name) = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let folder = PathBuf::from(name);
+    if !fsx::is_dir(&folder) {
+        return Err(Failure::Input {
+            message: format!("the variable {VARIABLE}: there is no folder '{}'", folder.display()),
+            hint: "set it to a folder with published files of datasets, or not at all".to_owned(),
+        });
+    }
+    Ok(Some(folder))
 }
 
 #[cfg(test)]

@@ -54,9 +54,10 @@ impl Run {
         let project = Project::open(&self.target)?;
         let wish = Wish { targets: self.target.stages.clone(), force: self.force.clone() };
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
-        let cancelled = catch_signals();
+        let (local, cancelled) = (machine::local_data()?, catch_signals());
         let settings = Settings {
             root: &project.root,
+            local: local.as_deref(),
             capacity: self.capacity(),
             keep_going: self.keep_going,
             cancelled: &cancelled,

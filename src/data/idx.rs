@@ -3,6 +3,13 @@
 //! Two zero bytes, the element type (8: unsigned byte), the number of dimensions, each dimension as a big-endian u32, then
 //! the elements, the last dimension fastest.
 
+use std::io::Read;
+
+use crate::base::files::Files;
+use crate::data::catalogue::{Dataset, Role};
+use crate::data::examples::{DataError, Split};
+use crate::data::format::{Decoded, open, unreadable};
+
 const UNSIGNED_BYTE: u8 = 8;
 
 /// Why bytes are not the IDX file that was expected.
@@ -42,6 +49,31 @@ pub enum IdxError {
         /// How many classes there are.
         classes: usize,
     },
+}
+
+/// Reads the examples of a split: images and labels are files of their own.
+pub fn read(dataset: &Dataset, files: &Files, split: Split) -> Result<Decoded, DataError> {
+    let (for_images, for_labels) = match split {
+        Split::Train => (Role::TrainImages, Role::TrainLabels),
+        Split::Test => (Role::TestImages, Role::TestLabels),
+    };
+    let [_, height, width] = dataset.shape;
+    let pixels = of_role(dataset, files, for_images, |bytes| images(bytes, [height, width]))?;
+    let labels = of_role(dataset, files, for_labels, |bytes| labels(bytes, dataset.classes))?;
+    Ok(Decoded { pixels, labels })
+}
+
+fn of_role(
+    dataset: &Dataset,
+    files: &Files,
+    role: Role,
+    decode: impl Fn(Vec<u8>) -> Result<Vec<u8>, IdxError>,
+) -> Result<Vec<u8>, DataError> {
+    let none = || DataError::Role { dataset: dataset.name.clone(), role };
+    let file = dataset.files(role).next().ok_or_else(none)?;
+    let mut bytes = Vec::new();
+    open(file, files)?.read_to_end(&mut bytes).map_err(unreadable(file))?;
+    decode(bytes).map_err(|error| DataError::encoding(file, "an IDX file", error))
 }
 
 /// Reads images of `height` × `width` bytes: returns their pixels one after the other.

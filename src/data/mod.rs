@@ -1,11 +1,15 @@
 //! Datasets: published files to rows that a network can take.
 //!
-//! [`catalogue`] says what a dataset is, [`fetch`] obtains and verifies its files, [`idx`] decodes them, and
-//! [`examples`] standardises them.
+//! [`catalogue`] says what a dataset is, [`fetch`] obtains and verifies its files, [`mod@format`] is the table of the decoders ([`idx`],
+//! [`cifar`]), [`examples`] standardises what they give, and [`augment`] varies it.
 
+pub mod augment;
 pub mod catalogue;
+pub mod cifar;
 pub mod examples;
 pub mod fetch;
+pub mod format;
 pub mod idx;
 
+pub use augment::Augment;
 pub use examples::{DataError, Examples, Split, load};

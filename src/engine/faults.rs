@@ -23,6 +23,7 @@ fn attempt(folder: &Path, keyed: &Keyed) -> Result<bool, StoreError> {
     };
     let settings = Settings {
         root: folder,
+        local: None,
         capacity: Capacity { jobs: 1, threads: 1, memory: 0, gpus: 0 },
         keep_going: false,
         cancelled: &std::sync::atomic::AtomicBool::new(false),

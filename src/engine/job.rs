@@ -137,6 +137,7 @@ impl Job<'_> {
             out: staging.out(),
             scratch: staging.scratch(),
             root: around.settings.root,
+            local: around.settings.local,
             threads: self.threads,
             cancel,
             parts: &around.store.parts(),

@@ -161,6 +161,7 @@ stages:
         let store = || Store::open(&folder.path().join("store")).unwrap();
         let settings = Settings {
             root: folder.path(),
+            local: None,
             capacity: Capacity { jobs: 1, threads: 1, memory: 0, gpus: 0 },
             keep_going: false,
             cancelled: &std::sync::atomic::AtomicBool::new(false),

@@ -36,6 +36,8 @@ use crate::store::{Provenance, Store, StoreError, Summary};
 pub struct Settings<'a> {
     /// The project's folder.
     pub root: &'a Path,
+    /// Where the user keeps data.
+    pub local: Option<&'a Path>,
     /// What may be occupied.
     pub capacity: Capacity,
     /// Whether stages that do not need the failed one still start.

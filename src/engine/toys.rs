@@ -180,6 +180,7 @@ pub(super) fn run_wish(
     let capacity = Capacity { jobs, threads: 1, memory: 1000, gpus: 0 };
     let settings = Settings {
         root: folder,
+        local: None,
         capacity,
         keep_going: false,
         cancelled: &stop,

@@ -51,23 +51,24 @@ impl Stage for Download {
     fn run(&self, _: &Inputs, context: &Context) -> Result<(), StageError> {
         let dataset = self.find().map_err(|e| StageError::with_hint(e.message, e.hint))?;
         let total = dataset.files.iter().map(|file| file.size).sum();
-        let mut before = 0;
-        for file in &dataset.files {
-            let fetch = Fetch {
-                root: context.root,
-                scratch: context.scratch,
-                out: context.out,
-                cancel: context.cancel,
-                progress: &|size| context.progress(before + size, total, "bytes", file.name.as_str()),
-                patience: Patience::default(),
-            };
-            fetch.file(file, &dataset.sources).map_err(|error| match error.hint() {
-                _ if matches!(error, FetchError::Cancelled) => StageError::Cancelled,
-                Some(hint) => StageError::with_hint(error, hint),
-                None => error.into(),
-            })?;
-            before += file.size;
-        }
+        let fetch = Fetch {
+            dataset: &dataset.name,
+            files: &dataset.files,
+            sources: &dataset.sources,
+            root: context.root,
+            local: context.local,
+            scratch: context.scratch,
+            out: context.out,
+            cancel: context.cancel,
+            progress: &|done, note| context.progress(done, total, "bytes", note),
+            note: &|text| context.note(text),
+            patience: Patience::default(),
+        };
+        fetch.run().map_err(|error| match error.hint() {
+            _ if matches!(error, FetchError::Cancelled) => StageError::Cancelled,
+            Some(hint) => StageError::with_hint(error, hint),
+            None => error.into(),
+        })?;
         let description = serde_json::to_vec_pretty(dataset)?;
         Ok(fsx::write_atomic(&context.out.join(DESCRIPTION), &description)?)
     }
@@ -129,6 +130,7 @@ mod tests {
             out: &out,
             scratch: &scratch,
             root: Path::new(env!("CARGO_MANIFEST_DIR")),
+            local: None,
             threads: 1,
             cancel: Cancel::new(&stop),
             parts: &Memory::default(),

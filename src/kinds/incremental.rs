@@ -91,8 +91,17 @@ impl Execution {
         };
         let (cancel, log) = (Cancel::new(&stopped), &scratch.join("log"));
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let context =
-            Context { out: &out, scratch: &scratch, root, threads: 2, cancel, parts, log, report: &report };
+        let context = Context {
+            out: &out,
+            scratch: &scratch,
+            root,
+            local: None,
+            threads: 2,
+            cancel,
+            parts,
+            log,
+            report: &report,
+        };
         let inputs = inputs.iter().map(|(slot, artifact)| ((*slot).to_owned(), vec![(*artifact).clone()]));
         let result = kind.parse(parameters).unwrap().run(&Inputs(inputs.collect()), &context);
         let files = || {
@@ -133,9 +142,13 @@ fn training(change: Change) -> Value {
     parameters
 }
 
+fn varied(parameters: &mut Value) {
+    parameters["augment"] = json!({"pad": 1, "flip": true});
+}
+
 /// What is there before, the change, and the epochs that are trained after it. Of 12 epochs with a step at 5, the states after 5, 10
 /// and 12 are kept.
-const TRAININGS: [(Change, Change, &[u32]); 20] = [
+const TRAININGS: [(Change, Change, &[u32]); 23] = [
     (same, same, &[]),
     (same, |p| p["epochs"] = json!(15), &[13, 14, 15]),
     (same, |p| p["epochs"] = json!(11), &[11]),
@@ -163,6 +176,9 @@ const TRAININGS: [(Change, Change, &[u32]); 20] = [
     (same, |p| p["optimizer"]["sgd"]["momentum"] = json!(0.8), &ALL),
     (same, |p| p["optimizer"]["sgd"]["weight_decay"] = json!(0.01), &ALL),
     (same, |p| p["model"]["fcn"]["width"] = json!(7), &ALL),
+    (same, varied, &ALL),
+    (varied, |p| p["augment"] = json!({"pad": 1}), &ALL),
+    (varied, |p| (varied(p), p["epochs"] = json!(14)).1, &[13, 14]),
 ];
 const ALL: [u32; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 
@@ -226,6 +242,19 @@ fn an_interrupted_training_continues_from_its_last_state() {
         // Only where the user went another way before it, the last state of the interrupted training stays.
         assert_eq!(left, usize::from(epochs == ALL && stop > 1), "row {row}");
     }
+}
+
+#[test]
+fn an_interrupted_training_on_varied_images_continues_with_the_same_variation() {
+    let bench = Bench::new();
+    let data = bench.dataset();
+    let train =
+        |parts: &Known, stop| Execution::new(&TRAIN, &training(varied), &[("data", &data)], parts, stop);
+    let [parts, fresh] = [(); 2].map(|()| Known::default());
+    assert!(matches!(train(&parts, 8 * 6 - 3).result, Err(StageError::Cancelled)));
+    let execution = train(&parts, NEVER);
+    assert_eq!(execution.epochs(), [8, 9, 10, 11, 12]);
+    assert!(execution.result.unwrap() == train(&fresh, NEVER).result.unwrap());
 }
 
 #[test]

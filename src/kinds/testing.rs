@@ -37,7 +37,8 @@ pub(super) fn execute_with(
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let stop = AtomicBool::new(is_cancelled);
     let (cancel, log) = (Cancel::new(&stop), &scratch.join("log"));
-    let context = Context { out, scratch, root, threads: 2, cancel, parts, log, report: &|_| () };
+    let context =
+        Context { out, scratch, root, local: None, threads: 2, cancel, parts, log, report: &|_| () };
     stage.run(inputs, &context)?;
     Ok(of_folder(out))
 }

@@ -15,6 +15,8 @@ pub struct Context<'a> {
     pub scratch: &'a Path,
     /// The project's folder: where tracked datasets are.
     pub root: &'a Path,
+    /// Where the user keeps data, to be looked at before it is downloaded.
+    pub local: Option<&'a Path>,
     /// How many threads to use.
     pub threads: usize,
     /// Says when to end early: when the user wants to stop, or the time is over.

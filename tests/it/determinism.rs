@@ -20,6 +20,20 @@ fn threads_and_jobs_change_no_byte() {
     assert!(one == results(&["--jobs", "4", "--threads", "3"]));
 }
 
+#[test]
+fn threads_change_no_byte_of_a_training_on_varied_images() {
+    let run = |threads: &str| {
+        let space = Space::with_quick("seed: $seed", "seed: $seed\n      augment: { pad: 2, flip: true }");
+        space.run_quick(&["--threads", threads, "training"]);
+        space.results("quick")
+    };
+    let one = run("1");
+    assert!(one == run("3"));
+    let plain = Space::quick();
+    plain.run_quick(&["training"]);
+    assert!(one != plain.results("quick"));
+}
+
 /// A training long enough to be interrupted.
 fn long() -> Space {
     Space::with_quick("epochs: 3", "epochs: 12")
@@ -31,10 +45,10 @@ const RUN: [&str; 2] = ["run", "pipelines/quick.yaml"];
 fn wait_for_state(space: &Space, child: &mut Child) {
     let staging = space.path("results/store/v1/staging");
     let deadline = Instant::now() + Duration::from_mins(1);
+    // The mark of a training: a download has a scratch folder too.
     let has_state = || {
-        let keys = std::fs::read_dir(&staging).ok()?;
-        let mut scratches = keys.filter_map(|key| std::fs::read_dir(key.ok()?.path().join("scratch")).ok());
-        scratches.find_map(|mut scratch| scratch.next())
+        let mut keys = std::fs::read_dir(&staging).ok()?;
+        keys.find(|key| key.as_ref().is_ok_and(|key| key.path().join("scratch/stored").exists()))
     };
     while has_state().is_none() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be interrupted");

@@ -4,6 +4,7 @@
 mod architecture;
 mod cli;
 mod command;
+mod datasets;
 mod determinism;
 mod errors;
 mod flags;

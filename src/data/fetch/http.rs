@@ -1,4 +1,4 @@
-//! One file from one web server: time-outs, retries, and the continuation of a partial download.
+//! One download from one web server: time-outs, retries, and the continuation of a partial download.
 //!
 //! | what happens | what follows |
 //! | --- | --- |
@@ -18,10 +18,9 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::{Fetch, FetchError, Meter};
+use super::{Expected, Fetch, FetchError, Meter, Refusal};
 use crate::base::fsx::{self, FileError};
 use crate::base::rng;
-use crate::data::catalogue::DataFile;
 
 /// How soon a wish to stop is noticed.
 const TICK: Duration = Duration::from_millis(50);
@@ -42,34 +41,29 @@ impl From<FileError> for Failure {
     }
 }
 
-/// Downloads the file to `target`; says why not if this server cannot give it.
-pub(super) fn download(
-    fetch: &Fetch,
-    url: &str,
-    file: &DataFile,
-    target: &Path,
-) -> Result<Option<String>, FetchError> {
+/// Downloads something to `target`; says why not if this server cannot give it.
+pub(super) fn download(fetch: &Fetch, url: &str, file: &Expected, target: &Path) -> Result<(), Refusal> {
+    if fetch.is_there(target, file)? {
+        return Ok(());
+    }
     let agent = agent(fetch.patience.silence);
-    let result = watched(fetch, &agent, || {
+    watched(fetch, &agent, || {
         let mut last = String::new();
         for attempt in 0..fetch.patience.attempts {
             pause(fetch, url, attempt)?;
             match attempt_once(fetch, &agent, url, file) {
-                Ok(()) => return Ok(None),
+                Ok(()) => return Ok(()),
                 Err(Failure::Transient(reason)) => {
                     fetch.check_cancelled()?;
                     last = reason;
                 }
-                Err(Failure::Permanent(reason)) => return Ok(Some(reason)),
-                Err(Failure::Fatal(error)) => return Err(error),
+                Err(Failure::Permanent(reason)) => return Err(Refusal::Reason(reason)),
+                Err(Failure::Fatal(error)) => return Err(error.into()),
             }
         }
-        Ok(Some(format!("{last} ({} attempts)", fetch.patience.attempts)))
+        Err(Refusal::Reason(format!("{last} ({} attempts)", fetch.patience.attempts)))
     })?;
-    if result.is_none() {
-        fsx::rename(&fetch.partial(file), target)?;
-    }
-    Ok(result)
+    Ok(fsx::rename(&fetch.partial(file), target)?)
 }
 
 /// Certificates are checked against the system's store: networks that inspect TLS put theirs there.
@@ -124,7 +118,7 @@ fn pause(fetch: &Fetch, url: &str, attempt: u32) -> Result<(), FetchError> {
 }
 
 /// Asks once, and continues what an earlier attempt, run or mirror left.
-fn attempt_once(fetch: &Fetch, agent: &Agent, url: &str, file: &DataFile) -> Result<(), Failure> {
+fn attempt_once(fetch: &Fetch, agent: &Agent, url: &str, file: &Expected) -> Result<(), Failure> {
     let mut partial = Partial::open(fetch, file)?;
     let continued = partial.meter.size > 0;
     if partial.meter.size != file.size {
@@ -185,7 +179,7 @@ fn receive(
     fetch: &Fetch,
     response: Response<Body>,
     partial: &mut Partial,
-    file: &DataFile,
+    file: &Expected,
 ) -> Result<(), Failure> {
     let mut body = response.into_body();
     let announced = body.content_length().map(|length| partial.meter.size + length);
@@ -209,7 +203,7 @@ fn receive(
                 return Err(Failure::Transient(format!("{error} after {size} of {} bytes", file.size)));
             }
         }
-        (fetch.progress)(partial.meter.size);
+        fetch.tell(file, partial.meter.size);
         if partial.meter.size > file.size {
             partial.remove()?;
             return Err(Failure::Permanent(format!("it sends more than {} bytes", file.size)));
@@ -226,13 +220,13 @@ struct Partial {
 
 impl Partial {
     /// Opens what is there, if anything is.
-    fn open(fetch: &Fetch, file: &DataFile) -> Result<Self, Failure> {
+    fn open(fetch: &Fetch, file: &Expected) -> Result<Self, Failure> {
         let path = fetch.partial(file);
         if fsx::size(&path).is_some_and(|size| size > file.size) {
             fsx::remove_file(&path)?;
         }
         let handle = fsx::append(&path)?;
-        let meter = fetch.stream(&path, |_| Ok(())).map_err(Failure::Fatal)?;
+        let meter = fetch.measure(&path).map_err(Failure::Fatal)?;
         Ok(Self { path, file: handle, meter })
     }
 

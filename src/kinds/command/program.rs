@@ -1,36 +1,26 @@
-//! The program itself: what to run, where it is, waiting for its end, and ending it.
+//! The program itself: what to run, where it is, and its end.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::{PipeReader, Read};
-use std::os::fd::OwnedFd;
+use std::io::PipeReader;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use crate::base::cancel::Cancel;
+use crate::base::child;
 use crate::base::fsx::{self, FileError};
 use crate::kinds::command::error::{CommandError, hinted};
 use crate::kinds::command::log::Log;
 use crate::stage::{ParameterError, StageError};
-
-/// How often to ask whether the user wants to stop.
-const ASK: Duration = Duration::from_millis(50);
-/// How long a program may take to tidy up after SIGTERM.
-const GRACE: Duration = Duration::from_millis(500);
-/// How many bytes to take from the pipe at a time: it holds four times as many.
-const CHUNK: usize = 1 << 14;
 
 /// What to run.
 #[derive(Serialize, JsonSchema, Debug)]
@@ -167,90 +157,14 @@ fn find(program: &str, path: &OsStr, work: &Path) -> Option<PathBuf> {
     std::env::split_paths(path).map(|folder| folder.join(program)).find(is_program)
 }
 
-/// Waits for a program's end, or brings it about when the work should end: SIGTERM to its process group, half a second, SIGKILL.
-/// What it left running in that group ends with it. What it prints goes into the log meanwhile.
+/// Waits for a program's end, or brings it about. What it prints goes into the log meanwhile.
 pub(super) fn wait(
-    mut child: Child,
+    child: Child,
     prepared: &Prepared,
     log: &mut Log<'_>,
     cancel: Cancel<'_>,
 ) -> Result<ExitStatus, StageError> {
-    let mut watch = Watch::new(Pid::from_child(&child), &prepared.printed, log);
-    let mut has_ended = false;
-    while !has_ended && !cancel.is_set() {
-        has_ended = watch.has_ended_within(ASK);
-    }
-    if !has_ended {
-        watch.signal(Signal::TERM);
-        let end = Instant::now() + GRACE;
-        while !watch.has_ended_within(ASK) && Instant::now() < end {}
-    }
-    // The group's number cannot be another's yet: its first process, though ended, has not been waited for.
-    watch.signal(Signal::KILL);
-    let status = child.wait().map_err(|e| FileError::new("wait for", Path::new("the command"), e))?;
-    watch.drain();
-    if has_ended { Ok(status) } else { Err(StageError::Cancelled) }
-}
-
-/// Hears what a process prints, and sees its end without taking its status.
-struct Watch<'a, 'l> {
-    pid: Pid,
-    /// Ready when the process has ended; where the kernel offers that.
-    end: Option<OwnedFd>,
-    printed: &'a PipeReader,
-    log: &'a mut Log<'l>,
-}
-
-impl<'a, 'l> Watch<'a, 'l> {
-    fn new(pid: Pid, printed: &'a PipeReader, log: &'a mut Log<'l>) -> Self {
-        #[cfg(target_os = "linux")]
-        let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok();
-        #[cfg(not(target_os = "linux"))]
-        let end = None;
-        Self { pid, end, printed, log }
-    }
-
-    fn has_ended_within(&mut self, patience: Duration) -> bool {
-        let patience = if self.end.is_some() { patience } else { patience.min(Duration::from_millis(20)) };
-        let [is_printed, has_ended] = self.look(patience);
-        if is_printed {
-            self.take_printed();
-        }
-        if self.end.is_some() {
-            return has_ended;
-        }
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        !matches!(waitid(WaitId::Pid(self.pid), options), Ok(None))
-    }
-
-    /// Sleeps until the process prints or ends; returns whether there is something to take, and whether the end was seen.
-    fn look(&self, patience: Duration) -> [bool; 2] {
-        let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-        let mut sources = vec![PollFd::new(self.printed, PollFlags::IN)];
-        sources.extend(self.end.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
-        // A signal may wake it early: the caller asks again.
-        let is_woken = poll(&mut sources, Some(&patience)).is_ok();
-        let is_ready = |place: usize| is_woken && sources.get(place).is_some_and(|s| !s.revents().is_empty());
-        [is_ready(0), is_ready(1)]
-    }
-
-    fn take_printed(&mut self) {
-        let mut bytes = [0; CHUNK];
-        if let Ok(count) = self.printed.read(&mut bytes) {
-            self.log.add(&bytes[..count]);
-        }
-    }
-
-    /// Takes what is still in the pipe; no more, for a process that left the group may print for ever.
-    fn drain(&mut self) {
-        let mut turns = 0..16;
-        while turns.next().is_some() && self.look(Duration::ZERO)[0] {
-            self.take_printed();
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        // Nobody is left to hear it: good.
-        let _ = kill_process_group(self.pid, signal);
-    }
+    let ended = child::wait(child, &prepared.printed, &mut |bytes| log.add(bytes), cancel);
+    let ended = ended.map_err(|e| FileError::new("wait for", Path::new("the command"), e))?;
+    ended.ok_or(StageError::Cancelled)
 }

@@ -15,9 +15,9 @@ use crate::base::canonical;
 use crate::base::digest::{Digest, Fields};
 use crate::base::fsx;
 use crate::data::catalogue::Dataset;
-use crate::data::{self, Examples, Split, examples};
+use crate::data::{self, Augment, Examples, Split, examples};
 use crate::kinds::train::chain::Chain;
-use crate::kinds::train::walk::Walk;
+use crate::kinds::train::walk::{Vary, Walk};
 use crate::kinds::{DATASET, RUN, parameters};
 use crate::nn::examples::Labelled;
 use crate::nn::kernels;
@@ -41,8 +41,11 @@ pub struct Train {
     epochs: u32,
     /// Examples per step.
     batch: usize,
-    /// Seed of the initialisation and of the order of examples.
+    /// Seed of the initialisation, of the order of examples, and of their variation.
     seed: u64,
+    /// How the training images are varied, anew in each epoch; absent: not at all.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    augment: Option<Augment>,
     /// How gradients become steps.
     optimizer: Optimizer,
     /// How the learning rate changes.
@@ -90,6 +93,10 @@ impl Stage for Train {
             if let Some(Problem { path, message, hint }) = problem {
                 return Err(ParameterError::new(format!("{field}.{path}"), message, hint));
             }
+        }
+        if self.augment.as_ref().is_some_and(Augment::is_nothing) {
+            let hint = "give 'pad' or 'flip', as in '{ pad: 4, flip: true }', or leave 'augment' out";
+            return Err(ParameterError::new("augment", "it changes no image", hint));
         }
         let last = match &self.checkpoints {
             Checkpoints::Word(All::All) => None,
@@ -168,6 +175,11 @@ impl Train {
             network,
             settings: &settings,
             train: Labelled { labels: &train.labels, fill: &|indices, rows| train.fill(indices, rows) },
+            vary: self.augment.map(|augment| -> Vary {
+                Box::new(move |epoch, indices, rows| {
+                    train.fill_varied(augment, [self.seed, epoch.into()], indices, rows);
+                })
+            }),
             test: Labelled { labels: &test.labels, fill: &|indices, rows| test.fill(indices, rows) },
             chain: &chain,
             context,
@@ -187,6 +199,10 @@ impl Train {
         fields.add("arch", &canonical::bytes(&arch));
         fields.add("seed", &self.seed.to_le_bytes());
         fields.add("data", data.bytes());
+        if let Some(augment) = &self.augment {
+            let augment = serde_json::to_value(augment).expect("an augmentation is plain data");
+            fields.add("augment", &canonical::bytes(&augment));
+        }
         fields.finish()
     }
 }
@@ -265,6 +281,9 @@ mod tests {
         assert_eq!(refused(|p| p["optimizer"]["sgd"]["lr"] = json!(-0.1)), "optimizer.sgd.lr");
         assert_eq!(refused(|p| p["optimizer"]["sgd"]["momentum"] = json!(1)), "optimizer.sgd.momentum");
         assert_eq!(refused(|p| p["schedule"]["steps"]["factor"] = json!(0)), "schedule.steps.factor");
+        assert_eq!(refused(|p| p["augment"] = json!({})), "augment");
+        assert_eq!(refused(|p| p["augment"] = json!({"pad": 300})), "augment.pad?");
+        assert_eq!(refused(|p| p["augment"] = json!({"crop": 4})), "augment.crop?");
         assert_eq!(refused(|p| p["checkpoints"] = json!([1, 4])), "checkpoints");
         assert_eq!(refused(|p| p["checkpoints"] = json!("some")), "checkpoints?");
         assert_eq!(refused(|p| p["model"]["fcn"]["depth"] = json!("three")), "model.fcn.depth?");
@@ -276,6 +295,7 @@ mod tests {
         let mut spelt = plain.clone();
         spelt["checkpoints"] = json!("all");
         spelt["optimizer"]["sgd"]["weight_decay"] = json!(0);
+        spelt["augment"] = json!(null);
         let written = |parameters| KIND.parse(parameters).unwrap().parameters();
         assert_eq!(written(&spelt), written(&plain));
         assert_eq!(written(&plain), plain);

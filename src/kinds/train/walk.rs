@@ -15,11 +15,16 @@ const REPORT: usize = 1 << 31;
 /// In the scratch folder: says that an interrupted training can be continued.
 const MARK: &str = "stored";
 
+/// Writes the rows of training examples with these indices as an epoch sees them.
+pub(super) type Vary<'a> = Box<dyn Fn(u32, &[u32], &mut [f32]) + Sync + 'a>;
+
 /// A training on its way.
 pub(super) struct Walk<'a> {
     pub(super) network: &'a Network,
     pub(super) settings: &'a Settings,
     pub(super) train: Labelled<'a>,
+    /// If the training examples are not seen as they are.
+    pub(super) vary: Option<Vary<'a>>,
     pub(super) test: Labelled<'a>,
     pub(super) chain: &'a Chain<'a>,
     pub(super) context: &'a Context<'a>,
@@ -87,7 +92,15 @@ impl<'a> Walk<'a> {
             }
             self.context.check_cancelled().is_ok()
         };
-        trainer.train_epoch(&self.train, &self.test, &mut tick).map_err(stage_error)?;
+        let varied = self
+            .vary
+            .as_ref()
+            .map(|vary| move |indices: &[u32], rows: &mut [f32]| vary(before + 1, indices, rows));
+        let train = match &varied {
+            Some(fill) => Labelled { fill, ..self.train },
+            None => self.train,
+        };
+        trainer.train_epoch(&train, &self.test, &mut tick).map_err(stage_error)?;
         self.chain.add(&trainer.state())?;
         self.chain.pass(before)?;
         Ok(self.mark()?)

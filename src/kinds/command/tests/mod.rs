@@ -67,6 +67,7 @@ impl Bench {
             out: &out,
             scratch: &scratch,
             root: &self.folder.path().join("project"),
+            local: None,
             threads: 3,
             cancel: Cancel::new(&self.stop).by(self.deadline),
             parts: &Memory::default(),

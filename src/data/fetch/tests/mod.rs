@@ -6,9 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
+mod bundles;
+
 use super::*;
+use crate::base::digest::Digest;
 use crate::data::catalogue::Role;
 
 /// What the server does with a request.
@@ -81,7 +85,7 @@ fn content() -> Vec<u8> {
 fn described(content: &[u8]) -> DataFile {
     let sha256 = format!("{:x}", Sha256::digest(content));
     let (size, blake3) = (content.len() as u64, Digest::of(content));
-    DataFile { role: Role::TrainImages, name: "images.gz".to_owned(), size, sha256, blake3 }
+    DataFile { role: Role::TrainImages, name: "images.gz".to_owned(), size, sha256, blake3, gzip: None }
 }
 
 fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
@@ -128,11 +132,45 @@ impl Bench {
     }
 
     fn fetch(&self, sources: &[&str], progress: &dyn Fn(u64)) -> Result<(), FetchError> {
-        let (root, scratch, out) = (self.folder.path(), &self.path("scratch"), &self.path("out"));
-        let patience = Patience { attempts: 3, pause: Duration::from_millis(2), silence: self.silence };
-        let fetch = Fetch { root, scratch, out, cancel: Cancel::new(&self.cancelled), progress, patience };
-        let sources: Vec<_> = sources.iter().map(|text| Source::from((*text).to_owned())).collect();
-        fetch.file(&described(&content()), &sources)
+        let sources: Vec<_> =
+            sources.iter().map(|text| Source::Place(Place::from((*text).to_owned()))).collect();
+        self.fetch_all(&[described(&content())], &sources, &|size, _| progress(size), &|_| ())
+    }
+
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method is of one lifetime only")]
+    fn fetch_all(
+        &self,
+        files: &[DataFile],
+        sources: &[Source],
+        progress: &dyn Fn(u64, String),
+        note: &dyn Fn(String),
+    ) -> Result<(), FetchError> {
+        self.with_fetch(files, sources, progress, note, |fetch| fetch.run())
+    }
+
+    fn with_fetch<T>(
+        &self,
+        files: &[DataFile],
+        sources: &[Source],
+        progress: &dyn Fn(u64, String),
+        note: &dyn Fn(String),
+        work: impl FnOnce(&Fetch) -> T,
+    ) -> T {
+        let local = &self.path("local");
+        let fetch = Fetch {
+            dataset: "toys",
+            files,
+            sources,
+            root: self.folder.path(),
+            local: fsx::is_dir(local).then_some(local),
+            scratch: &self.path("scratch"),
+            out: &self.path("out"),
+            cancel: Cancel::new(&self.cancelled),
+            progress,
+            note,
+            patience: Patience { attempts: 3, pause: Duration::from_millis(2), silence: self.silence },
+        };
+        work(&fetch)
     }
 
     /// Fetches, and expects the content and nothing else to be there.
@@ -293,7 +331,10 @@ fn when_all_fail_each_source_says_why() {
     assert!(message.contains(&format!("{}: it says 404 Not Found\n", missing.url)), "{message}");
     assert!(message.contains(&format!("{}: it says 503 Service Unavailable (3 attempts)\n", busy.url)));
     assert!(message.contains(&format!("{closed}: ")) && message.contains("refused"), "{message}");
-    assert_eq!(error.hint().unwrap(), "place the file at 'datasets/images.gz', or check the network");
+    assert_eq!(
+        error.hint().unwrap(),
+        "place the file at 'datasets/images.gz' or in the folder that LAYERWISE_DATA names, or check the network"
+    );
     assert_eq!(busy.requests().len(), 3);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A row of the input has the queries of all heads, then the keys, then the values; each head has `d` columns of each. The rows of an
 //! example and head are copied to near memory, and the products are made there. The probabilities of a batch are not kept: the
-//! backward pass computes them again, which takes less time than to fetch them.
+//! backward pass computes them again: they would be the largest thing in memory.
 
 mod head;
 

@@ -1,7 +1,7 @@
 //! 3×3 convolutions of stride 1 with fewer multiplications (Winograd's F(2×2, 3×3); Lavin and Gray 2015, section 4.1).
 //!
-//! The output is cut into tiles of 2×2 positions, each of which sees 4×4 input positions. With the transforms A, B and G of
-//! [`transforms`],
+//! The output is cut into tiles of 2×2 positions, each of which sees 4×4 input positions. With the transforms A, B and G
+//! (`transforms.rs`),
 //!
 //! ```text
 //! output tile = Aᵀ·[ (G·weight·Gᵀ) ⊙ (Bᵀ·input tile·B) ]·A

@@ -6,13 +6,24 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce build test test-paper test-data sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
+.PHONY: help reproduce paper build test test-paper test-data test-figures sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 reproduce: build ## run PIPELINE (default pipelines/fig1.yaml) and print its table
 	@$(BINARY) run $(PIPELINE)
+
+# Those that take a minute are always made as published.
+SHORT := fig1 fig8
+FIGURES := fig2-mnist fig2-cifar10 fig3 fig4 fig6-9-10 fig11 fig12 fig14-17 fig15-18 table1 table3
+SCALE ?= paper
+
+paper: build ## every figure and table, at SCALE=paper, day, hour or minute; goes on where it was interrupted
+	@for name in $(SHORT); do $(BINARY) run pipelines/$$name.yaml || exit 1; done
+	@for name in $(FIGURES); do \
+	  $(BINARY) run pipelines/$$name.yaml $(if $(filter-out paper,$(SCALE)),--scale $(SCALE)) || exit 1; \
+	done
 
 build:
 	@$(CARGO) build --locked
@@ -25,6 +36,9 @@ test-paper: ## the published numbers at full scale: minutes, unless `make reprod
 
 test-data: ## get CIFAR-10 and Fashion-MNIST (240 MB, or from LAYERWISE_DATA), and check mean and std of their manifests
 	$(CARGO) test --locked --test it datasets -- --ignored
+
+test-figures: ## run the figures and tables on CIFAR-10 at scale minute, and look for missing cells: minutes
+	$(CARGO) test --locked --test it figures -- --ignored
 
 # Only this crate: nothing else has our kernels.
 sanitize: ## kernels and links under AddressSanitizer (x86-64 Linux): minutes

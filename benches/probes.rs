@@ -31,9 +31,9 @@ fn main() {
     let (name, images, threads) =
         (option("--model", "vgg16"), number("--images", "500"), number("--threads", "2"));
     let arch = match name.as_str() {
-        "vgg16" => Arch::Vgg(Vgg { depth: 16, head: 4096 }),
-        "resnet18" => Arch::Resnet(ResNet { depth: 18, bn: false }),
-        "resnet18-bn" => Arch::Resnet(ResNet { depth: 18, bn: true }),
+        "vgg16" => Arch::Vgg(Vgg { depth: 16, bn: false, width: 64, head: 4096 }),
+        "resnet18" => Arch::Resnet(ResNet { depth: 18, bn: false, width: 64, without: None }),
+        "resnet18-bn" => Arch::Resnet(ResNet { depth: 18, bn: true, width: 64, without: None }),
         _ => panic!("the models are vgg16, resnet18, resnet18-bn"),
     };
     let network = arch.network(SHAPE, 10);
@@ -83,6 +83,7 @@ fn patches(network: &Network) -> Vec<Patch> {
         layer: layer.to_string(),
         layers: vec![layer.clone()],
         source: Source::Rerand { draw },
+        keep: std::collections::BTreeSet::new(),
     });
     patches.collect()
 }

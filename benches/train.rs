@@ -93,11 +93,11 @@ fn arch(name: &str) -> Option<Arch> {
         let width = width.parse().ok()?;
         Arch::Vit(Vit { depth: depth.parse().ok()?, width, heads: width / 64, patch: 4, mlp: 4 })
     } else if let Some(depth) = name.strip_prefix("vgg") {
-        Arch::Vgg(Vgg { depth: depth.parse().ok()?, head: 4096 })
+        Arch::Vgg(Vgg { depth: depth.parse().ok()?, bn: false, width: 64, head: 4096 })
     } else {
         let depth = name.strip_prefix("resnet")?;
         let plain = depth.trim_end_matches("-bn");
-        Arch::Resnet(ResNet { depth: plain.parse().ok()?, bn: plain != depth })
+        Arch::Resnet(ResNet { depth: plain.parse().ok()?, bn: plain != depth, width: 64, without: None })
     };
     arch.problem().is_none().then_some(arch)
 }

@@ -30,7 +30,7 @@ fn load(texts: &[&str]) -> Result<Keyed, SpecErrors> {
     };
     let surroundings =
         Surroundings { registry: Registry(KINDS), numerics: "cpu-f32-fuzz-1", digest: &digest, read: &read };
-    pipeline::load("p.yaml", texts[0], &[], &surroundings)
+    pipeline::load("p.yaml", texts[0], &pipeline::Variation::default(), &surroundings)
 }
 
 fuzz_target!(|text: &str| {

@@ -10,9 +10,9 @@ use crate::base::digest::Digest;
 use crate::base::fsx;
 use crate::cli::failure::Failure;
 use crate::cli::page::outln;
-use crate::cli::project;
+use crate::cli::{Vary, project};
 use crate::pipeline::error::SourceText;
-use crate::pipeline::{Keyed, Override, SpecError, SpecErrors};
+use crate::pipeline::{Keyed, SpecError, SpecErrors};
 
 /// Arguments of `check`.
 #[derive(Args)]
@@ -20,9 +20,8 @@ pub(super) struct Check {
     /// Pipeline files
     #[arg(required = true)]
     pipelines: Vec<PathBuf>,
-    /// Another value for a parameter or an axis, as in seed=1 or seed=[0,1]
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    overrides: Vec<Override>,
+    #[command(flatten)]
+    vary: Vary,
     /// Write a JSON object per mistake to stdout
     #[arg(long)]
     json: bool,
@@ -31,11 +30,12 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let mut all = SpecErrors { files: Vec::new(), errors: Vec::new() };
+        let variation = self.vary.clone().into();
         for path in &self.pipelines {
             let root = project::root(path);
             // Only whether the declared files are there: their content is no mistake.
             let digest = |source: &str| fsx::metadata(&root.join(source)).map(|_| Digest::of(b""));
-            match project::load(path, &self.overrides, &digest) {
+            match project::load(path, &variation, &digest) {
                 Ok(keyed) if !self.json => self.approve(path, &keyed)?,
                 Ok(_) => {}
                 Err(Failure::Spec(errors)) => append(&mut all, errors),

@@ -36,7 +36,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::failure::Failure;
-use crate::pipeline::Override;
+use crate::pipeline::{Override, Variation};
 
 /// Which layers of a network are critical, which robust.
 ///
@@ -94,15 +94,31 @@ struct Target {
     pipeline: std::path::PathBuf,
     /// Only these stages and what they need, as in fit, 'fit[seed=0]' or 'fig*'
     stages: Vec<String>,
-    /// Another value for a parameter or an axis of the pipeline, as in seed=1 or seed=[0,1]
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    overrides: Vec<Override>,
+    #[command(flatten)]
+    vary: Vary,
     /// Where results and the store are [default: results/ beside the folder of the pipeline]
     #[arg(long, value_name = "DIR")]
     results: Option<std::path::PathBuf>,
     /// Write JSON to stdout
     #[arg(long)]
     json: bool,
+}
+
+/// Other values than those that stand in the file.
+#[derive(Args, Clone)]
+struct Vary {
+    /// One of the pipeline's scales, as in minute; its results have a folder of their own
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
+    /// Another value for a parameter or an axis of the pipeline, as in seed=1 or seed=[0,1]
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    overrides: Vec<Override>,
+}
+
+impl From<Vary> for Variation {
+    fn from(Vary { scale, overrides }: Vary) -> Self {
+        Self { scale, overrides }
+    }
 }
 
 /// Parses the arguments, does what they say, renders what went wrong.

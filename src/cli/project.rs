@@ -9,7 +9,7 @@ use crate::engine::Lock;
 use crate::kinds;
 use crate::nn::kernels;
 
-use crate::pipeline::{self, DigestOf, Keyed, Override, Surroundings};
+use crate::pipeline::{self, DigestOf, Keyed, Surroundings, Variation};
 use crate::stage::Registry;
 use crate::store::{Digests, Store};
 
@@ -31,7 +31,8 @@ impl Project {
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let folder = results.join("store");
         let digests = Digests::new(&folder);
-        let load = || load(&target.pipeline, &target.overrides, &|path| digests.of(&root.join(path)));
+        let variation = target.vary.clone().into();
+        let load = || load(&target.pipeline, &variation, &|path| digests.of(&root.join(path)));
         // A pipeline with mistakes makes no store; where there is one, both are read at the same time.
         let (keyed, store) = if fsx::is_dir(&folder) {
             rayon::join(load, || Store::open(&folder))
@@ -52,7 +53,7 @@ impl Project {
 }
 
 /// Reads a pipeline; `digest` gives the content of the project's files.
-pub(super) fn load(path: &Path, overrides: &[Override], digest: DigestOf<'_>) -> Result<Keyed, Failure> {
+pub(super) fn load(path: &Path, variation: &Variation, digest: DigestOf<'_>) -> Result<Keyed, Failure> {
     let text = fsx::read_to_string(path).map_err(|error| Failure::Input {
         message: error.to_string(),
         hint: "name a pipeline file, as in 'layerwise run pipelines/fig1.yaml'".to_owned(),
@@ -63,7 +64,7 @@ pub(super) fn load(path: &Path, overrides: &[Override], digest: DigestOf<'_>) ->
         digest,
         read: &fsx::read_to_string,
     };
-    Ok(pipeline::load(&path.to_string_lossy(), &text, overrides, &surroundings)?)
+    Ok(pipeline::load(&path.to_string_lossy(), &text, variation, &surroundings)?)
 }
 
 /// Where results and the store are, for commands that need no pipeline file.

@@ -4,19 +4,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::Target;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::pipeline::{KeyedNode, Override, target};
+use crate::cli::{Target, Vary};
+use crate::pipeline::{KeyedNode, target};
 use crate::stage::StageKey;
 use crate::store::{Record, Store};
 
 /// Options of every command that reads results.
 #[derive(Args)]
 pub(super) struct Place {
-    /// Another value for a parameter or an axis of the pipeline, as in seed=1 or seed=[0,1]
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    overrides: Vec<Override>,
+    #[command(flatten)]
+    vary: Vary,
     /// Where results and the store are [default: results/ beside the folder of the pipeline]
     #[arg(long, value_name = "DIR")]
     pub(super) results: Option<PathBuf>,
@@ -31,7 +30,7 @@ impl Place {
         Project::open(&Target {
             pipeline: pipeline.to_owned(),
             stages: Vec::new(),
-            overrides: self.overrides.clone(),
+            vary: self.vary.clone(),
             results: self.results.clone(),
             json: self.json,
         })

@@ -12,10 +12,10 @@ use crate::cli::failure::Failure;
 use crate::cli::machine::{self, count, size};
 use crate::cli::page::outln;
 use crate::cli::project::{self, Project};
-use crate::cli::{Target, progress, run};
+use crate::cli::{Target, Vary, progress, run};
 use crate::engine::audit::{self, Finding};
 use crate::engine::{self, Capacity, Differing, Settings};
-use crate::pipeline::{Override, target};
+use crate::pipeline::target;
 use crate::store::{Provenance, Store, Trouble};
 
 /// Arguments of `verify`.
@@ -32,9 +32,8 @@ pub(super) struct Verify {
     /// Move damaged objects aside and remove unreadable records, so that the next run makes them anew
     #[arg(long)]
     repair: bool,
-    /// With '--rerun': another value for a parameter or an axis of the pipeline
-    #[arg(long = "set", value_name = "NAME=VALUE")]
-    overrides: Vec<Override>,
+    #[command(flatten)]
+    vary: Vary,
     /// Where results and the store are [default: results/ of the project]
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
@@ -123,7 +122,7 @@ impl Verify {
         let wish = Target {
             pipeline: self.pipeline.unwrap_or_default(),
             stages: self.stages,
-            overrides: self.overrides,
+            vary: self.vary,
             results: self.results,
             json: self.json,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
@@ -51,9 +52,24 @@ pub struct Dataset {
     pub std: Vec<f64>,
     /// The published files.
     pub files: Vec<DataFile>,
+    /// How many examples of each split are taken, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
     /// Where they are, to be tried in this order.
     #[serde(default, skip_serializing)]
     pub sources: Vec<Source>,
+}
+
+/// The first examples of a dataset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Training examples; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<usize>,
+    /// Test examples; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<usize>,
 }
 
 /// One published file.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::files::{Files, NoSuchFile};
 use crate::base::fsx::{self, FileError};
 use crate::data::augment::Augment;
-use crate::data::catalogue::{DataFile, Dataset, Role};
+use crate::data::catalogue::{DataFile, Dataset, Role, Sample};
 use crate::data::format::Decoded;
 
 /// The file of a DATASET artifact that says what the others are: a [`Dataset`].
@@ -30,6 +30,16 @@ impl Split {
         match self {
             Self::Train => "train",
             Self::Test => "test",
+        }
+    }
+}
+
+impl Sample {
+    /// How many examples of a split; `None` for all.
+    pub fn of(&self, split: Split) -> Option<usize> {
+        match split {
+            Split::Train => self.train,
+            Split::Test => self.test,
         }
     }
 }
@@ -89,6 +99,16 @@ pub enum DataError {
         images: usize,
         /// How many labels.
         labels: usize,
+    },
+    /// More examples are asked for than there are.
+    #[error("the sample is of {wanted} {} images, and there are {count}", split.as_str())]
+    Sample {
+        /// Of which split.
+        split: Split,
+        /// How many are asked for.
+        wanted: usize,
+        /// How many there are.
+        count: usize,
     },
 }
 
@@ -202,10 +222,18 @@ fn table(mean: f64, std: f64) -> [f32; 256] {
 /// Reads a DATASET artifact: the published files, and [`DESCRIPTION`].
 pub fn load(files: &Files, split: Split) -> Result<Examples, DataError> {
     let dataset: Dataset = serde_json::from_slice(&fsx::read(files.path(DESCRIPTION)?)?)?;
-    let Decoded { pixels, labels } = (dataset.format.read)(&dataset, files, split)?;
-    let count = pixels.len() / dataset.shape.iter().product::<usize>();
+    let Decoded { mut pixels, mut labels } = (dataset.format.read)(&dataset, files, split)?;
+    let features = dataset.shape.iter().product::<usize>();
+    let count = pixels.len() / features;
     if count != labels.len() {
         return Err(DataError::Count { split, images: count, labels: labels.len() });
+    }
+    if let Some(wanted) = dataset.sample.and_then(|sample| sample.of(split)) {
+        if wanted > count {
+            return Err(DataError::Sample { split, wanted, count });
+        }
+        pixels.truncate(wanted * features);
+        labels.truncate(wanted);
     }
     Ok(Examples::new(&dataset, pixels, labels))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::base::fsx;
-use crate::pipeline::{self, Keyed, Override, Surroundings};
+use crate::pipeline::{self, Keyed, Surroundings, Variation};
 use crate::stage::{ArtifactType, Context, Inputs, Kind, Registry, Report, Slot, Stage, StageError};
 use crate::store::{Provenance, Store};
 
@@ -147,14 +147,15 @@ impl Observer for Log {
 }
 
 pub(super) fn keyed(text: &str, overrides: &[&str]) -> Keyed {
-    let overrides: Vec<Override> = overrides.iter().map(|o| o.parse().unwrap()).collect();
+    let overrides = overrides.iter().map(|o| o.parse().unwrap()).collect();
+    let variation = Variation { scale: None, overrides };
     let surroundings = Surroundings {
         registry: Registry(TOYS),
         numerics: "toy",
         digest: &|_| unreachable!("no toy reads files"),
         read: &|_| unreachable!("no pipeline uses another"),
     };
-    pipeline::load("toy.yaml", text, &overrides, &surroundings).unwrap()
+    pipeline::load("toy.yaml", text, &variation, &surroundings).unwrap()
 }
 
 /// Runs a pipeline and returns the log; publishes if all went well.

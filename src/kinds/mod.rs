@@ -14,6 +14,7 @@ mod fixture;
 mod incremental;
 pub mod parameters;
 pub mod reset;
+pub mod sample;
 #[cfg(test)]
 mod testing;
 pub mod train;
@@ -42,6 +43,7 @@ pub const FILES: ArtifactType = ArtifactType("files");
 /// The one registration: a new kind is a file or a folder beside this one and a line here.
 pub static KINDS: &[Kind] = &[
     Kind::of::<download::Download>(),
+    Kind::of::<sample::Sample>(),
     Kind::of::<train::Train>(),
     Kind::of::<checkpoint::Checkpoint>(),
     Kind::of::<reset::Reset>(),

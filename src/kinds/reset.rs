@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{PATCHES, RUN, parameters};
 use crate::nn::layer_set::{self, Group};
-use crate::nn::reset::{self, Patches, Row, Source};
+use crate::nn::reset::{self, Kept, Patches, ResetError, Row, Source, Unit};
 use crate::nn::run::{Run, RunError};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
@@ -18,6 +19,10 @@ pub struct Reset {
     /// Which layers: `each`; or a list of names and patterns (a row for each layer), of lists of these (one row, reset jointly; `!` takes
     /// away), and of `prefixes`, `suffixes` and `pairs` of such a list.
     layers: Layers,
+    /// What the list names: `layer`, a whole block being one; `part`, what a layer consists of; or `module`, each convolution, norm and dense
+    /// map.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    unit: Unit,
     /// Whether to reset the complement of each joint set too.
     #[serde(default, skip_serializing_if = "parameters::is_default")]
     complement: bool,
@@ -27,6 +32,17 @@ pub struct Reset {
     /// Fresh draws.
     #[serde(default, skip_serializing_if = "parameters::is_default")]
     rerand: Option<Rerand>,
+    /// What is not overwritten in batch norms: `running` mean and variance, the `affine` γ and β. The study overwrites all.
+    #[serde(
+        default,
+        deserialize_with = "parameters::any_number",
+        skip_serializing_if = "parameters::is_default"
+    )]
+    #[schemars(with = "OneOrMore<Kept>")]
+    keep: BTreeSet<Kept>,
+    /// On how many batches of 128 training examples to count the running means and variances anew, behind each reset. The study does not.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    recalibrate: u32,
     /// Whether to reset all layers at once too: the learning curve.
     #[serde(default, skip_serializing_if = "parameters::is_default")]
     full_model: bool,
@@ -127,18 +143,24 @@ impl Stage for Reset {
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
         let run = Run::open(&inputs.one("run").files).map_err(parameters::run_error)?;
-        let chain = reset::chain(&run);
+        let chain = reset::units(run.network(), self.unit);
         let groups = match &self.layers {
             Layers::Word(Each::Each) => &vec![Group::Each("*".to_owned())],
             Layers::Groups(groups) => groups,
         };
         let mut rows = layer_set::rows(&chain, groups, self.complement).map_err(parameters::reset_error)?;
         if self.full_model {
-            rows.push(Row::full_model(&chain));
+            rows.push(Row::full_model(&reset::units(run.network(), Unit::Layer)));
         }
         let sources = self.sources(&run).map_err(parameters::run_error)?;
         let seed = self.rerand.as_ref().map_or(0, |rerand| rerand.seed);
-        Ok(Patches::new(&run, seed, &rows, &sources).write(context.out)?)
+        let has_statistics = run.network().tensors().any(|(name, _)| name.contains(".running_"));
+        if self.recalibrate > 0 && !has_statistics {
+            return Err(parameters::reset_error(ResetError::NoStatistics));
+        }
+        let mut patches = Patches::new(&run, seed, &rows, &sources, &self.keep);
+        patches.recalibrate = self.recalibrate;
+        Ok(patches.write(context.out)?)
     }
 }
 

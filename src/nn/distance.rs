@@ -85,11 +85,10 @@ fn larger(a: f64, b: f64) -> f64 {
     if b > a || b.is_nan() { b } else { a }
 }
 
-/// Distances between what a patch writes, taken from `values`, and the same layers of `reference`.
+/// Distances between what a patch writes, taken from `values`, and the same tensors of `reference`.
 pub fn distances(patch: &Patch, values: &Params, reference: &Params, metrics: &[Distance]) -> Vec<f64> {
-    let tensors = patch.layers.iter().flat_map(|layer| values.of_layer(layer).zip(reference.of_layer(layer)));
-    let tensors: Vec<_> =
-        tensors.map(|(value, reference)| Moments::of(&value.values, &reference.values)).collect();
+    let moments = |place: usize| Moments::of(&values.0[place].values, &reference.0[place].values);
+    let tensors: Vec<_> = patch.places(values).into_iter().map(moments).collect();
     metrics.iter().map(|metric| metric.of(&tensors)).collect()
 }
 
@@ -112,7 +111,8 @@ mod tests {
 
     fn patch(layers: &[&str]) -> Patch {
         let layers = layers.iter().map(|name| LayerName::new(*name)).collect();
-        Patch { layer: String::new(), layers, source: Source::Rerand { draw: 0 } }
+        let source = Source::Rerand { draw: 0 };
+        Patch { layer: String::new(), layers, source, keep: std::collections::BTreeSet::new() }
     }
 
     fn params(tensors: &[(&str, &[f32])]) -> Params {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use glob::Pattern;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::base::name::LayerName;
 use crate::nn::reset::{ResetError, Row};
@@ -14,6 +14,30 @@ use crate::nn::reset::{ResetError, Row};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Selection(pub Vec<String>);
+
+/// A selection, or none: `none`, a text with commas (so that an axis can hold it), or a list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected 'none', or layers: a list, or a text with commas")]
+pub enum Chosen {
+    /// As in `stage*.*, !*.resblk1`.
+    Text(String),
+    /// As in `["stage*.*", "!*.resblk1"]`.
+    List(Selection),
+}
+
+impl Chosen {
+    /// Reads a field that is absent where nothing is chosen.
+    pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Selection>, D::Error> {
+        Ok(match Option::<Self>::deserialize(deserializer)? {
+            None => None,
+            Some(Self::List(selection)) => Some(selection),
+            Some(Self::Text(text)) if text == "none" => None,
+            Some(Self::Text(text)) => {
+                Some(Selection(text.split(',').map(|pattern| pattern.trim().to_owned()).collect()))
+            }
+        })
+    }
+}
 
 /// An entry of a list of layers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -75,15 +99,11 @@ pub fn rows(chain: &[LayerName], groups: &[Group], complement: bool) -> Result<V
 impl Group {
     /// What is wrong with it, whatever the chain.
     pub fn problem(&self) -> Option<ResetError> {
-        let patterns = match self {
-            Self::Each(pattern) => std::slice::from_ref(pattern),
-            Self::Joint(Selection(patterns)) => patterns,
-            Self::Family(family) => &family.selection().0,
-        };
-        if patterns.is_empty() {
-            return Some(ResetError::Nothing { selection: "[]".to_owned() });
+        match self {
+            Self::Each(pattern) => parse(pattern).err(),
+            Self::Joint(selection) => selection.problem(),
+            Self::Family(family) => family.selection().problem(),
         }
-        patterns.iter().find_map(|pattern| parse(pattern).err())
     }
 }
 
@@ -112,6 +132,19 @@ impl Family {
 }
 
 impl Selection {
+    /// The layers that are chosen of a chain, in its order; at least one.
+    pub fn of(&self, chain: &[LayerName]) -> Result<Vec<LayerName>, ResetError> {
+        Ok(self.places(chain)?.into_iter().map(|place| chain[place].clone()).collect())
+    }
+
+    /// What is wrong with it, whatever the chain.
+    pub fn problem(&self) -> Option<ResetError> {
+        if self.0.is_empty() {
+            return Some(ResetError::Nothing { selection: "[]".to_owned() });
+        }
+        self.0.iter().find_map(|pattern| parse(pattern).err())
+    }
+
     /// Places in the chain; at least one.
     fn places(&self, chain: &[LayerName]) -> Result<BTreeSet<usize>, ResetError> {
         let mut places = BTreeSet::new();
@@ -203,6 +236,17 @@ mod tests {
         let all_but = labels(&chain, &[joint(&["!stage*"])], true);
         assert_eq!(all_but[0], "final_linear");
         assert!(all_but[1].starts_with("stage0+stage1.resblk1+") && all_but[1].ends_with("stage2.resblk3"));
+    }
+
+    #[test]
+    fn none_a_text_or_a_list() {
+        let read = |text: &str| Chosen::read(&mut serde_json::Deserializer::from_str(text));
+        assert_eq!(read("null").unwrap(), None);
+        assert_eq!(read("\"none\"").unwrap(), None);
+        let both = Some(select(&["stage*.*", "!*.resblk1"]));
+        assert_eq!(read("\"stage*.*, !*.resblk1\"").unwrap(), both);
+        assert_eq!(read("[\"stage*.*\", \"!*.resblk1\"]").unwrap(), both);
+        assert!(read("3").unwrap_err().to_string().starts_with("expected 'none', or layers"));
     }
 
     #[test]

@@ -30,17 +30,7 @@ impl Params {
 
     /// The tensors of one layer.
     pub fn of_layer<'a>(&'a self, layer: &'a LayerName) -> impl Iterator<Item = &'a Parameter> {
-        self.iter().filter(move |parameter| belongs(parameter, layer))
-    }
-
-    /// Overwrites the tensors of one layer with those of `from`, and leaves all others as they are.
-    ///
-    /// Both must be of the same network.
-    pub fn replace_layer(&mut self, layer: &LayerName, from: &Self) {
-        for parameter in self.0.iter_mut().filter(|parameter| belongs(parameter, layer)) {
-            let source = from.get(&parameter.name).expect("both are of the same network");
-            parameter.values.copy_from_slice(&source.values);
-        }
+        self.iter().filter(move |parameter| parameter.is_of(layer))
     }
 
     /// How many numbers there are in all.
@@ -49,8 +39,11 @@ impl Params {
     }
 }
 
-fn belongs(parameter: &Parameter, layer: &LayerName) -> bool {
-    parameter.name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.'))
+impl Parameter {
+    /// Whether it is a tensor of this layer.
+    pub fn is_of(&self, layer: &LayerName) -> bool {
+        self.name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    }
 }
 
 impl<'a> IntoIterator for &'a Params {
@@ -66,18 +59,13 @@ impl<'a> IntoIterator for &'a Params {
 mod tests {
     use super::*;
 
-    fn params(value: f32) -> Params {
-        let names = ["layer1.weight", "layer1.bias", "layer10.weight"];
-        Params(
-            names.map(|name| Parameter { name: name.into(), shape: vec![1], values: vec![value] }).to_vec(),
-        )
-    }
-
     #[test]
-    fn replaces_one_layer_only() {
-        let mut host = params(0.0);
-        host.replace_layer(&LayerName::new("layer1"), &params(1.0));
-        assert_eq!(host.iter().map(|p| p.values[0]).collect::<Vec<_>>(), [1.0, 1.0, 0.0]);
-        assert_eq!(host.of_layer(&LayerName::new("layer10")).count(), 1);
+    fn a_tensor_is_of_one_layer() {
+        let names = ["layer1.weight", "layer1.bias", "layer10.weight"];
+        let tensor = |name: &str| Parameter { name: name.into(), shape: vec![1], values: vec![0.0] };
+        let params = Params(names.map(tensor).to_vec());
+        for (layer, count) in [("layer1", 2), ("layer10", 1), ("layer", 0)] {
+            assert_eq!(params.of_layer(&LayerName::new(layer)).count(), count, "{layer}");
+        }
     }
 }

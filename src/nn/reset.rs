@@ -4,16 +4,18 @@
 //! re-randomization a fresh draw from the distribution that initialised it (the study's section 2). The host is always the
 //! final model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::files::{Files, NoSuchFile};
 use crate::base::fsx::{self, FileError};
 use crate::base::name::LayerName;
 use crate::base::rng;
-use crate::nn::params::Params;
+use crate::nn::network::{Layer, Network};
+use crate::nn::params::{Parameter, Params};
 use crate::nn::run::{Run, RunError};
 
 /// The row in which every layer is reset.
@@ -66,24 +68,68 @@ fn draw_seed(seed: u64, rerand_seed: u64) -> u64 {
     }
 }
 
+/// What a reset leaves alone in batch norms, though it overwrites their layer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// The running mean and variance.
+    Running,
+    /// γ and β.
+    Affine,
+}
+
+/// How large the pieces of a network are that can be reset apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// The study's: a whole block is one.
+    #[default]
+    Layer,
+    /// What a layer consists of: its convolutions and norms; its attention and its MLP.
+    Part,
+    /// Whatever has tensors of its own: each convolution, norm and dense map.
+    Module,
+}
+
 /// A reset of one or more layers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Patch {
     /// Head of the row: the layer, the layers of a joint set joined by `+`, or [`FULL_MODEL`].
     pub layer: String,
-    /// The layers that are overwritten, in chain order; at least one.
+    /// The layers that are overwritten, or [units](Unit) within layers, in chain order; at least one.
     pub layers: Vec<LayerName>,
     /// What with.
     pub source: Source,
+    /// What is not overwritten.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keep: BTreeSet<Kept>,
 }
 
 impl Patch {
-    /// Overwrites the patch's layers in `model` with the source's values, and nothing else.
+    /// Overwrites the patch's layers in `model` with the source's values, and nothing else. Both are of the same network.
     pub fn apply(&self, model: &mut Params, values: &Params) {
-        for layer in &self.layers {
-            model.replace_layer(layer, values);
+        for place in self.places(values) {
+            model.0[place].values.copy_from_slice(&values.0[place].values);
         }
+    }
+
+    /// Places of the tensors that are overwritten, among those of their network.
+    pub fn places(&self, params: &Params) -> Vec<usize> {
+        let norms = params.iter().filter_map(|tensor| tensor.name.strip_suffix(".running_mean"));
+        let norms: BTreeSet<&str> = if self.keep.is_empty() { BTreeSet::new() } else { norms.collect() };
+        let is_kept = |tensor: &Parameter| {
+            let (module, name) = tensor.name.rsplit_once('.').unwrap_or_default();
+            norms.contains(module)
+                && self.keep.contains(if name.starts_with("running_") {
+                    &Kept::Running
+                } else {
+                    &Kept::Affine
+                })
+        };
+        let is_overwritten =
+            |tensor: &Parameter| self.layers.iter().any(|layer| tensor.is_of(layer)) && !is_kept(tensor);
+        (0..params.0.len()).filter(|place| is_overwritten(&params.0[*place])).collect()
     }
 }
 
@@ -99,8 +145,16 @@ pub struct Patches {
     pub seed: u64,
     /// Which family of fresh draws.
     pub rerand_seed: u64,
+    /// On how many batches of training examples running statistics are counted anew behind each reset; 0: they are not.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recalibrate: u32,
     /// The resets, in the order of a table's rows and columns.
     pub patches: Vec<Patch>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Why resets could not be made or read.
@@ -143,6 +197,9 @@ pub enum ResetError {
         /// What was asked for.
         selection: String,
     },
+    /// There is nothing to recalibrate.
+    #[error("the network has no running means and variances to recalibrate")]
+    NoStatistics,
     /// The resets were made for another run.
     #[error("the resets are of '{model}' with seed {seed}, the run is of '{run_model}' with seed {run_seed}")]
     OtherRun {
@@ -175,6 +232,9 @@ impl ResetError {
             Self::Pattern { .. } => {
                 Some("write '*' for any characters, '?' for one, '[24]' for one of these".to_owned())
             }
+            Self::NoStatistics => {
+                Some("leave 'recalibrate' out, or train a network with batch norms".to_owned())
+            }
             Self::Nothing { .. } => Some("take fewer layers away".to_owned()),
             Self::OtherRun { .. } => Some("connect both slots to stages of the same run".to_owned()),
             _ => None,
@@ -184,15 +244,16 @@ impl ResetError {
 
 impl Patches {
     /// Lists the resets of a run: of each row, all sources.
-    pub fn new(run: &Run, rerand_seed: u64, rows: &[Row], sources: &[Source]) -> Self {
+    pub fn new(run: &Run, rerand_seed: u64, rows: &[Row], sources: &[Source], keep: &BTreeSet<Kept>) -> Self {
         let patch = |row: &Row, source: &Source| Patch {
             layer: row.label.clone(),
             layers: row.layers.clone(),
             source: *source,
+            keep: keep.clone(),
         };
         let patches = rows.iter().flat_map(|row| sources.iter().map(move |source| patch(row, source)));
         let (model, seed) = (run.description.arch.name(), run.description.seed);
-        Self { version: VERSION, model, seed, rerand_seed, patches: patches.collect() }
+        Self { version: VERSION, model, seed, rerand_seed, recalibrate: 0, patches: patches.collect() }
     }
 
     /// Writes `patches.json`.
@@ -213,10 +274,14 @@ impl Patches {
             let Self { model, seed, .. } = patches;
             return Err(ResetError::OtherRun { model, seed, run_model, run_seed });
         }
-        let chain = chain(run);
+        let mut known = BTreeSet::new();
+        for (name, _) in run.network().tensors() {
+            let dots = name.match_indices('.').map(|(place, _)| LayerName::new(&name[..place]));
+            known.extend(dots.collect::<Vec<_>>());
+        }
         let layers = patches.patches.iter().flat_map(|patch| &patch.layers);
-        if let Some(layer) = layers.into_iter().find(|layer| !chain.contains(layer)) {
-            return Err(ResetError::no_layer(layer.as_str(), &chain));
+        if let Some(layer) = layers.into_iter().find(|layer| !known.contains(*layer)) {
+            return Err(ResetError::no_layer(layer.as_str(), &units(run.network(), Unit::Layer)));
         }
         Ok(patches)
     }
@@ -231,9 +296,24 @@ pub fn by_source(patches: &[Patch]) -> BTreeMap<Source, Vec<usize>> {
     sources
 }
 
-/// Names of a run's layers, in chain order.
-pub fn chain(run: &Run) -> Vec<LayerName> {
-    run.network().layers().iter().map(|layer| layer.name.clone()).collect()
+/// Names of a network's layers, or of smaller units, in chain order.
+pub fn units(network: &Network, unit: Unit) -> Vec<LayerName> {
+    let mut names = Vec::new();
+    for Layer { name, link } in network.layers() {
+        let inner = link.tensors().into_iter().map(|tensor| {
+            let (module, _) = tensor.name.rsplit_once('.').unwrap_or_default();
+            let inner =
+                if unit == Unit::Part { module.split('.').next().unwrap_or_default() } else { module };
+            if unit == Unit::Layer || inner.is_empty() {
+                name.clone()
+            } else {
+                LayerName::new(format!("{name}.{inner}"))
+            }
+        });
+        names.extend(inner);
+    }
+    names.dedup();
+    names
 }
 
 /// A row of a table: layers that are reset together.
@@ -272,7 +352,8 @@ mod tests {
         let network = Arch::Fcn(Fcn { depth: 10, width: 3 }).network([1, 2, 2], 2);
         let (host, values) = (network.draw(1, 7), network.init(1));
         let layers = vec![name("layer1"), name("layer3")];
-        let patch = Patch { layer: String::new(), layers, source: Source::Reinit { epoch: 0 } };
+        let source = Source::Reinit { epoch: 0 };
+        let patch = Patch { layer: String::new(), layers, source, keep: BTreeSet::new() };
         let mut model = host.clone();
         patch.apply(&mut model, &values);
         for tensor in &model {
@@ -281,6 +362,58 @@ mod tests {
             assert_eq!(Some(tensor), expected.get(&tensor.name));
             assert_ne!(values.get(&tensor.name), host.get(&tensor.name));
         }
+    }
+
+    #[test]
+    fn units_within_layers() {
+        let units = |arch: Arch, unit| {
+            let network = arch.network([3, 8, 8], 3);
+            units(&network, unit).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let resnet = || serde_json::from_str(r#"{"resnet": {"depth": 18, "bn": true, "width": 4}}"#).unwrap();
+        assert_eq!(units(resnet(), Unit::Layer).len(), 10);
+        let modules = units(resnet(), Unit::Module);
+        assert_eq!(modules, units(resnet(), Unit::Part));
+        let block = ["norm1", "conv1", "norm2", "conv2", "skip"].map(|part| format!("stage2.resblk1.{part}"));
+        let start = modules.iter().position(|name| *name == block[0]).unwrap();
+        assert_eq!(modules[start..start + 5], block);
+        assert_eq!((modules[0].as_str(), modules.last().unwrap().as_str()), ("stage0", "final_linear"));
+        let vit = || serde_json::from_str(r#"{"vit": {"depth": 1, "width": 12, "heads": 3}}"#).unwrap();
+        let parts = ["norm1", "attn", "norm2", "mlp"].map(|part| format!("blocks.0.{part}"));
+        assert_eq!(
+            units(vit(), Unit::Part).into_iter().filter(|n| n.starts_with("blocks")).collect::<Vec<_>>(),
+            parts
+        );
+        assert!(units(vit(), Unit::Module).contains(&"blocks.0.mlp.fc2".to_owned()));
+        let fcn = Arch::Fcn(Fcn { depth: 1, width: 3 });
+        assert_eq!(units(fcn, Unit::Module), ["layer1", "layer2"]);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_norm_is_not_overwritten() {
+        let arch: Arch =
+            serde_json::from_str(r#"{"resnet": {"depth": 18, "bn": true, "width": 4}}"#).unwrap();
+        let params = arch.network([3, 8, 8], 3).init(0);
+        let names = |keep: &[Kept]| {
+            let (layers, keep) = (vec![name("stage1.resblk2")], keep.iter().copied().collect());
+            let patch = Patch { layer: String::new(), layers, source: Source::Rerand { draw: 0 }, keep };
+            let short = |place: usize| params.0[place].name.replace("stage1.resblk2.", "");
+            patch.places(&params).into_iter().map(short).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]).len(), 10);
+        assert_eq!(names(&[Kept::Running, Kept::Affine]), ["conv1.weight", "conv2.weight"]);
+        let convolutions_and = |parts: [&str; 2]| {
+            let norm = |norm: &str| parts.map(|part| format!("{norm}.{part}"));
+            [
+                norm("norm1").to_vec(),
+                vec!["conv1.weight".into()],
+                norm("norm2").to_vec(),
+                vec!["conv2.weight".into()],
+            ]
+            .concat()
+        };
+        assert_eq!(names(&[Kept::Running]), convolutions_and(["weight", "bias"]));
+        assert_eq!(names(&[Kept::Affine]), convolutions_and(["running_mean", "running_var"]));
     }
 
     /// The first mistake of other implementations: a "fresh draw" that is θ⁰.
@@ -303,7 +436,8 @@ mod tests {
     #[test]
     fn sources_are_in_the_order_of_columns() {
         let reinit = |epoch| Source::Reinit { epoch };
-        let patch = |source| Patch { layer: String::new(), layers: Vec::new(), source };
+        let patch =
+            |source| Patch { layer: String::new(), layers: Vec::new(), source, keep: BTreeSet::new() };
         let patches = [reinit(2), Source::Rerand { draw: 1 }, reinit(0), reinit(2)].map(patch);
         let sources: Vec<_> = by_source(&patches).into_iter().collect();
         assert_eq!(

@@ -7,6 +7,7 @@ use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use serde::Serialize;
 
+use crate::base::name::LayerName;
 use crate::base::rng;
 use crate::nn::evaluate;
 use crate::nn::examples::Labelled;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub optimizer: Optimizer,
     /// How the learning rate changes.
     pub schedule: Option<Schedule>,
+    /// Layers that stay as they were initialised.
+    pub frozen: Vec<LayerName>,
 }
 
 /// What acts in one epoch, beside the examples, the seed and the state before it: equal for two trainings, it takes both from
@@ -40,6 +43,9 @@ pub struct Acting {
     batch: usize,
     /// How gradients become steps, with the learning rate of the epoch.
     optimizer: Optimizer,
+    /// Layers that stay as they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    frozen: Vec<LayerName>,
 }
 
 impl Settings {
@@ -47,7 +53,8 @@ impl Settings {
     pub fn acting(&self, epoch: u32) -> Acting {
         let lr = self.optimizer.lr();
         let lr = self.schedule.as_ref().map_or(lr, |schedule| schedule.lr(lr, epoch));
-        Acting { batch: self.batch, optimizer: self.optimizer.with_lr(lr) }
+        let optimizer = self.optimizer.with_lr(lr);
+        Acting { batch: self.batch, optimizer, frozen: self.frozen.clone() }
     }
 }
 
@@ -134,7 +141,8 @@ impl<'a> Trainer<'a> {
     }
 
     fn with(network: &'a Network, settings: &'a Settings, params: &Params) -> Self {
-        let learner = Learner::new(network, params);
+        let mut learner = Learner::new(network, params);
+        learner.freeze(&settings.frozen);
         Self { network, settings, learner, epoch: 0, rows: Vec::new(), batches: Default::default() }
     }
 
@@ -173,7 +181,7 @@ impl<'a> Trainer<'a> {
         let epoch = self.epoch + 1;
         let order =
             rng::stream(self.settings.seed, &["shuffle", &epoch.to_string()]).permutation(train.labels.len());
-        let Acting { batch, optimizer } = self.settings.acting(epoch);
+        let Acting { batch, optimizer, .. } = self.settings.acting(epoch);
         let update = optimizer.update(optimizer.lr());
         let mut progress = Progress { batches: 0, of: order.len().div_ceil(batch), score: Score::default() };
         let features = self.network.features();

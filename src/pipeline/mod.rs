@@ -15,6 +15,7 @@ mod order;
 pub mod overrides;
 mod references;
 pub mod scalar;
+mod scales;
 pub mod schema;
 mod space;
 pub mod spans;
@@ -29,7 +30,7 @@ pub use error::{SpecError, SpecErrors};
 pub use files::{Files, ReadFile};
 pub use key::{DigestOf, Keyed, KeyedNode};
 pub use matrix::{Graph, Node};
-pub use overrides::Override;
+pub use overrides::{Override, Variation};
 pub use spec::Pipeline;
 
 use crate::stage::Registry;
@@ -52,11 +53,11 @@ pub struct Surroundings<'a> {
 pub fn load(
     name: &str,
     text: &str,
-    overrides: &[Override],
+    variation: &Variation,
     surroundings: &Surroundings<'_>,
 ) -> Result<Keyed, SpecErrors> {
     let files = Files::read(name, text, surroundings.read)?;
-    let keyed = validate::validate(&files, overrides, surroundings.registry)
+    let keyed = validate::validate(&files, variation, surroundings.registry)
         .and_then(|(pipeline, works)| Graph::expand(&files, &pipeline, &works).map(|graph| (pipeline, graph)))
         .and_then(|(pipeline, graph)| {
             Keyed::new(pipeline.name, graph, &files, surroundings.numerics, surroundings.digest)

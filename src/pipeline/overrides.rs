@@ -1,10 +1,19 @@
-//! `--set name=value`: another value for a parameter or an axis, without editing the file.
+//! `--set name=value` and `--scale name`: other values for parameters and axes, without editing the file.
 
 use std::str::FromStr;
 
 use serde_json::Value;
 
 use crate::base::name;
+
+/// How the command line varies a pipeline.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Variation {
+    /// One of its scales.
+    pub scale: Option<String>,
+    /// What is set beyond that.
+    pub overrides: Vec<Override>,
+}
 
 /// One `--set`.
 #[derive(Debug, Clone, PartialEq)]

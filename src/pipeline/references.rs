@@ -1,4 +1,4 @@
-//! `$axis` and `${params.name}` against what is declared.
+//! References against what is declared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::base::name::{AxisName, StageName};
 use crate::base::suggest;
+use crate::pipeline::document::join;
 use crate::pipeline::scalar::{self, Reference};
 use crate::pipeline::spec::StageSpec;
 use crate::pipeline::validate::Checker;
@@ -16,12 +17,15 @@ impl Checker<'_> {
         for stage in stages {
             self.file = stage.file;
             let mut found = Vec::new();
-            scalar::references(&stage.parameters, &stage.path, &mut |path, value, _| {
-                found.push((path.to_owned(), value));
-            });
-            for (path, value) in found {
-                self.undeclared(&path, value, parameters);
-                if let Some(Reference::Axis(axis)) = scalar::reference(value) {
+            let about = join(&join("stages", stage.name.as_str()), "about");
+            for (value, path) in [(&stage.parameters, &stage.path), (&stage.about, &about)] {
+                scalar::references(value, path, &mut |path, value, reference| {
+                    found.push((path.to_owned(), value, reference));
+                });
+            }
+            for (path, value, reference) in found {
+                self.undeclared(&path, value, reference, parameters);
+                if let Reference::Axis(axis) = reference {
                     self.out_of_reach(&path, &AxisName::new(axis), stage, stages);
                 }
             }
@@ -30,19 +34,23 @@ impl Checker<'_> {
     }
 
     /// Refuses one reference if it leads nowhere.
-    pub(super) fn undeclared(&mut self, path: &str, value: &Value, parameters: &BTreeMap<String, Value>) {
-        let (message, hint) = match scalar::reference(value) {
-            Some(Reference::Axis(name))
-                if self.knows_axes && !self.declared.contains_key(&AxisName::new(name)) =>
-            {
+    pub(super) fn undeclared(
+        &mut self,
+        path: &str,
+        value: &Value,
+        reference: Reference,
+        parameters: &BTreeMap<String, Value>,
+    ) {
+        let (message, hint) = match reference {
+            Reference::Axis(name) if self.knows_axes && !self.declared.contains_key(&AxisName::new(name)) => {
                 let hint = suggest::hint(name, self.declared.keys().map(AxisName::as_str));
                 (format!("no axis '{name}' is declared under 'matrix'"), hint)
             }
-            Some(Reference::Parameter(name)) if self.knows_parameters && !parameters.contains_key(name) => {
+            Reference::Parameter(name) if self.knows_parameters && !parameters.contains_key(name) => {
                 let hint = suggest::hint(name, parameters.keys().map(String::as_str));
                 (format!("no parameter '{name}' is declared under 'params'"), hint)
             }
-            Some(Reference::Malformed) => {
+            Reference::Malformed => {
                 let message = format!("'{}' is no reference", scalar::text(value));
                 (message, "write '$axis' or '${params.name}'".to_owned())
             }
@@ -67,7 +75,7 @@ impl Checker<'_> {
     /// Refuses axes that vary nothing.
     pub(super) fn unused(&mut self, stages: &[StageSpec]) {
         let mentions: BTreeMap<&StageName, BTreeSet<AxisName>> =
-            stages.iter().map(|stage| (&stage.name, scalar::axes(&stage.parameters))).collect();
+            stages.iter().map(|stage| (&stage.name, stage.mentions())).collect();
         let all: BTreeSet<&AxisName> = mentions.values().flatten().collect();
         let mut unused = Vec::new();
         for (axis, declared) in &self.declared {

@@ -36,6 +36,12 @@ pub fn schema(registry: Registry) -> Value {
                 "propertyNames": { "$ref": "#/$defs/name" },
             },
             "matrix": { "$ref": "#/$defs/matrix" },
+            "scales": {
+                "description": "Named sets of other values for parameters and axes, which '--scale NAME' takes; results go to results/PIPELINE-NAME.",
+                "type": "object",
+                "propertyNames": { "$ref": "#/$defs/name" },
+                "additionalProperties": { "type": "object", "propertyNames": { "$ref": "#/$defs/name" } },
+            },
             "stages": {
                 "description": "Units of work, by name.",
                 "type": "object",

@@ -1,11 +1,12 @@
 //! The validated form of a pipeline: what `validate` gives and `matrix` unfolds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::base::name::{AxisName, StageName};
+use crate::pipeline::scalar;
 use crate::stage::{Kind, Slot};
 
 /// A pipeline whose names all resolve; its parameters still hold references.
@@ -41,10 +42,19 @@ pub struct StageSpec {
     pub path: String,
     /// Its parameters, references unbound.
     pub parameters: Value,
+    /// What it says of itself for people; an axis may be mentioned there, and be in no key.
+    pub about: Value,
     /// What it needs, by slot.
     pub needs: Vec<Need>,
     /// How it is to be run.
     pub handling: Handling,
+}
+
+impl StageSpec {
+    /// The axes that it mentions.
+    pub fn mentions(&self) -> BTreeSet<AxisName> {
+        &scalar::axes(&self.parameters) | &scalar::axes(&self.about)
+    }
 }
 
 /// How a stage is to be run; nothing of it affects the result.

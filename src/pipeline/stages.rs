@@ -37,6 +37,7 @@ impl<'a> Checker<'a> {
             file: self.file,
             path: join(&path, kind.name),
             parameters: if value.is_null() { Value::Object(Map::new()) } else { value.clone() },
+            about: members.get("about").cloned().unwrap_or_default(),
             needs: self.needs(stage, members, &path, kind),
             handling,
         })
@@ -180,7 +181,8 @@ impl<'a> Checker<'a> {
         parameters: &BTreeMap<String, Value>,
         read: impl FnOnce(&Value) -> Result<T, Nonsense>,
     ) -> Option<T> {
-        let bound = match scalar::reference(value) {
+        let reference = scalar::reference(value);
+        let bound = match reference {
             Some(Reference::Axis(axis)) => {
                 let message = format!("'${axis}' has no place here: all nodes of a stage are run alike");
                 self.error(path, message, "an axis", "write a value, or '${params.NAME}'");
@@ -191,7 +193,7 @@ impl<'a> Checker<'a> {
             None => Some(value),
         };
         let Some(value) = bound else {
-            self.undeclared(path, value, parameters);
+            reference.into_iter().for_each(|reference| self.undeclared(path, value, reference, parameters));
             return None;
         };
         match read(value) {

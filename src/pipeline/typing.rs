@@ -34,7 +34,7 @@ pub(super) fn works(
     spec: &StageSpec,
     errors: &mut Vec<SpecError>,
 ) -> Works {
-    let mentions = scalar::axes(&spec.parameters);
+    let mentions = spec.mentions();
     let space = Space::new(&pipeline.factors, &mentions);
     if is_unbound(pipeline, spec, &mentions) {
         errors.extend(guess(files, pipeline, spec, &space));
@@ -49,7 +49,9 @@ pub(super) fn works(
     }
     let mut works: Vec<Arc<dyn AnyStage>> = Vec::new();
     // Most stages refer to nothing: they are read as they stand, without a copy.
-    if let (true, Ok(work)) = (references(spec).is_empty(), spec.kind.parse(&spec.parameters)) {
+    if let (true, true, Ok(work)) =
+        (mentions.is_empty(), references(spec).is_empty(), spec.kind.parse(&spec.parameters))
+    {
         return Works { mentions, works: vec![work.into()] };
     }
     // One mistake per place: another value of the axis is wrong there in the same way.

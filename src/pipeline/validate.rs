@@ -14,23 +14,25 @@ use crate::pipeline::document::join;
 use crate::pipeline::error::SpecError;
 use crate::pipeline::files::Files;
 use crate::pipeline::order;
-use crate::pipeline::overrides::Override;
+use crate::pipeline::overrides::{Override, Variation};
 use crate::pipeline::spec::{Pipeline, StageSpec};
 use crate::pipeline::typing::{self, Works};
 use crate::stage::Registry;
 
-pub(super) const TOP_LEVEL: [&str; 6] = ["pipeline", "about", "use", "params", "matrix", "stages"];
+pub(super) const TOP_LEVEL: [&str; 7] = ["pipeline", "about", "use", "params", "matrix", "scales", "stages"];
 
 /// Checks files; returns the pipeline, and the typed work of each of its stages.
 pub(super) fn validate(
     files: &Files,
-    overrides: &[Override],
+    variation: &Variation,
     registry: Registry,
 ) -> Result<(Pipeline, Vec<Works>), Vec<SpecError>> {
     let mut checker = Checker {
         files,
         registry,
-        overrides,
+        scale: variation.scale.as_deref(),
+        given: &variation.overrides,
+        overrides: variation.overrides.clone(),
         file: 0,
         errors: files.missing.clone(),
         declared: BTreeMap::new(),
@@ -52,7 +54,12 @@ pub(super) fn validate(
 pub(super) struct Checker<'a> {
     pub(super) files: &'a Files,
     pub(super) registry: Registry,
-    pub(super) overrides: &'a [Override],
+    /// The scale that is asked for.
+    pub(super) scale: Option<&'a str>,
+    /// What the command line sets.
+    pub(super) given: &'a [Override],
+    /// That, behind what the scale sets: the last one counts.
+    pub(super) overrides: Vec<Override>,
     /// The file that is looked at.
     pub(super) file: usize,
     pub(super) errors: Vec<SpecError>,
@@ -69,6 +76,7 @@ pub(super) struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn pipeline(&mut self) -> Pipeline {
         let tops = self.tops();
+        let scales = self.scales(&tops);
         let mut pipeline = Pipeline {
             name: String::new(),
             factors: Vec::new(),
@@ -95,6 +103,7 @@ impl<'a> Checker<'a> {
         }
         self.parameters(&tops, &mut pipeline.parameters);
         self.unused_overrides(&pipeline.parameters);
+        self.settable(&scales, &pipeline.parameters);
         let specs: Vec<StageSpec> = stages
             .into_iter()
             .filter_map(|(file, name, body)| {
@@ -103,7 +112,11 @@ impl<'a> Checker<'a> {
             })
             .collect();
         self.file = 0;
-        pipeline.name = tops.first().and_then(|(_, top)| self.pipeline_name(top)).unwrap_or_default();
+        let name = tops.first().and_then(|(_, top)| self.pipeline_name(top)).unwrap_or_default();
+        pipeline.name = match self.scale {
+            Some(scale) => format!("{name}-{scale}"),
+            None => name,
+        };
         let (specs, mut mistakes) = order::order(self.files, specs, &self.stages);
         self.errors.append(&mut mistakes);
         self.references(&specs, &pipeline.parameters);
@@ -276,7 +289,7 @@ impl<'a> Checker<'a> {
                 parameters.insert(name.clone(), value.clone());
             }
         }
-        for Override { name, value } in self.overrides {
+        for Override { name, value } in &self.overrides {
             if let Some(parameter) = parameters.get_mut(name).filter(|_| !self.used_overrides.contains(name))
             {
                 *parameter = value.clone();
@@ -286,7 +299,7 @@ impl<'a> Checker<'a> {
 
     fn unused_overrides(&mut self, parameters: &BTreeMap<String, Value>) {
         let axes: Vec<AxisName> = self.declared.keys().cloned().collect();
-        for Override { name, .. } in self.overrides {
+        for Override { name, .. } in self.given {
             let is_known = parameters.contains_key(name) || axes.iter().any(|axis| axis.as_str() == name);
             if !is_known && self.knows_axes && self.knows_parameters {
                 let names = axes.iter().map(AxisName::as_str).chain(parameters.keys().map(String::as_str));

@@ -7,6 +7,7 @@ mod command;
 mod datasets;
 mod determinism;
 mod errors;
+mod figures;
 mod flags;
 mod housekeeping;
 mod incremental;

@@ -3,6 +3,7 @@
 //! Single results are kept (`cells`): a layer, a draw, an epoch, a metric or a split more costs only the probes that it adds.
 
 mod cells;
+mod recalibrated;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,6 +125,9 @@ impl<'a> Work<'a> {
             for layer in &patch.layers {
                 fields.add("layer", layer.as_str().as_bytes());
             }
+            for kept in &patch.keep {
+                fields.add("keep", serde_json::to_string(kept).expect("a word").as_bytes());
+            }
             match patch.source {
                 Source::Reinit { epoch } => fields.add("checkpoint", self.checkpoint(epoch)?.bytes()),
                 Source::Rerand { draw } => {
@@ -131,6 +135,9 @@ impl<'a> Work<'a> {
                     fields.add("rerand seed", &self.patches.rerand_seed.to_le_bytes());
                     fields.add("draw", &draw.to_le_bytes());
                 }
+            }
+            if self.patches.recalibrate > 0 {
+                fields.add("recalibrate", &self.patches.recalibrate.to_le_bytes());
             }
             let patch = fields.finish();
             Ok(metrics.iter().map(|metric| (*metric, measured(patch, *metric))).collect())
@@ -209,7 +216,14 @@ impl<'a> Work<'a> {
     fn batch(&self, probes: &Probes, batch: &[usize]) -> Result<Vec<(Digest, f64)>, StageError> {
         let patches: Vec<_> = batch.iter().map(|index| self.patches.patches[*index].clone()).collect();
         let values = |source: Source| source.values(&self.run, self.patches.rerand_seed);
-        let values = probes.evaluate(&patches, values).map_err(|error| match error {
+        let values = match self.patches.recalibrate {
+            0 => probes.evaluate(&patches, values),
+            batches => {
+                let train = data::load(&self.inputs.one("data").files, Split::Train)?;
+                recalibrated::evaluate(probes, &patches, values, &train, batches)
+            }
+        };
+        let values = values.map_err(|error| match error {
             ProbeError::Cancelled => StageError::Cancelled,
             ProbeError::Run(error) => parameters::run_error(error),
         })?;

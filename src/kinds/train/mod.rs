@@ -21,6 +21,7 @@ use crate::kinds::train::walk::{Vary, Walk};
 use crate::kinds::{DATASET, RUN, parameters};
 use crate::nn::examples::Labelled;
 use crate::nn::kernels;
+use crate::nn::layer_set::{Chosen, Selection};
 use crate::nn::network::Network;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::problem::Problem;
@@ -46,6 +47,10 @@ pub struct Train {
     /// How the training images are varied, anew in each epoch; absent: not at all.
     #[serde(default, skip_serializing_if = "parameters::is_default")]
     augment: Option<Augment>,
+    /// Layers that stay as they were initialised: names and patterns, of which `!` takes away; absent: none.
+    #[serde(default, deserialize_with = "Chosen::read", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Chosen>")]
+    freeze: Option<Selection>,
     /// How gradients become steps.
     optimizer: Optimizer,
     /// How the learning rate changes.
@@ -93,6 +98,10 @@ impl Stage for Train {
             if let Some(Problem { path, message, hint }) = problem {
                 return Err(ParameterError::new(format!("{field}.{path}"), message, hint));
             }
+        }
+        if let Some(problem) = self.freeze.as_ref().and_then(Selection::problem) {
+            let hint = problem.hint().unwrap_or_default();
+            return Err(ParameterError::new("freeze", problem.to_string(), hint));
         }
         if self.augment.as_ref().is_some_and(Augment::is_nothing) {
             let hint = "give 'pad' or 'flip', as in '{ pad: 4, flip: true }', or leave 'augment' out";
@@ -163,7 +172,10 @@ impl Train {
         [train, test]: [&Examples; 2],
         context: &Context,
     ) -> Result<(), StageError> {
+        let layers: Vec<_> = network.layers().iter().map(|layer| layer.name.clone()).collect();
+        let frozen = self.freeze.as_ref().map_or(Ok(Vec::new()), |layers_of| layers_of.of(&layers));
         let settings = Settings {
+            frozen: frozen.map_err(parameters::reset_error)?,
             batch: self.batch,
             seed: self.seed,
             optimizer: self.optimizer.clone(),
@@ -252,6 +264,25 @@ mod tests {
     }
 
     #[test]
+    fn frozen_layers_stay_as_they_were_initialised() {
+        let bench = Bench::new();
+        let mut parameters = parameters(2);
+        let whole = bench.stage("whole", &KIND, &parameters, &[("data", &bench.dataset())]).unwrap();
+        parameters["freeze"] = json!(["layer*", "!layer3"]);
+        let output = bench.stage("run", &KIND, &parameters, &[("data", &bench.dataset())]).unwrap();
+        let (run, whole) = (Run::open(&output.files).unwrap(), Run::open(&whole.files).unwrap());
+        let (first, last) = (run.params(0).unwrap(), run.params(2).unwrap());
+        for (before, after) in first.iter().zip(&last) {
+            assert_eq!(before == after, !before.name.starts_with("layer3."), "{}", before.name);
+        }
+        assert_eq!(first, whole.params(0).unwrap());
+        assert_ne!(last.get("layer3.weight"), whole.params(2).unwrap().get("layer3.weight"));
+        parameters["freeze"] = json!(["layer4"]);
+        let (message, _) = complaint(bench.stage("none", &KIND, &parameters, &[("data", &bench.dataset())]));
+        assert_eq!(message, "the network has no layer 'layer4'");
+    }
+
+    #[test]
     fn a_diverged_loss_says_where() {
         let bench = Bench::new();
         let mut parameters = parameters(9);
@@ -281,6 +312,8 @@ mod tests {
         assert_eq!(refused(|p| p["optimizer"]["sgd"]["lr"] = json!(-0.1)), "optimizer.sgd.lr");
         assert_eq!(refused(|p| p["optimizer"]["sgd"]["momentum"] = json!(1)), "optimizer.sgd.momentum");
         assert_eq!(refused(|p| p["schedule"]["steps"]["factor"] = json!(0)), "schedule.steps.factor");
+        assert_eq!(refused(|p| p["freeze"] = json!([])), "freeze");
+        assert_eq!(refused(|p| p["freeze"] = json!(["layer[1"])), "freeze");
         assert_eq!(refused(|p| p["augment"] = json!({})), "augment");
         assert_eq!(refused(|p| p["augment"] = json!({"pad": 300})), "augment.pad?");
         assert_eq!(refused(|p| p["augment"] = json!({"crop": 4})), "augment.crop?");

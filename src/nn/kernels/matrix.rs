@@ -77,6 +77,16 @@ impl Matrix {
         self.values.set_length(rows * columns.next_multiple_of(LANES));
     }
 
+    /// Writes the zeros behind the last column that whoever wrote single columns left out.
+    pub fn clear_padding(&mut self) {
+        let used = self.columns % PANEL;
+        if used.is_multiple_of(LANES) {
+            return;
+        }
+        let (values, width) = self.panel_mut(self.columns / PANEL);
+        values.chunks_exact_mut(width).for_each(|row| row[used..].fill(0.0));
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.rows

@@ -1,9 +1,9 @@
-//! A token before the positions of a batch, and a row of a table for each position.
+//! Positions of a batch as tokens: one more before them, a row of a table for each, and their exchange with the channels.
 
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use crate::nn::kernels::matrix::{Matrix, PANEL};
+use crate::nn::kernels::matrix::{LANES, Matrix, PANEL};
 
 /// What is put before the positions, and what is added to them.
 #[derive(Clone, Copy, Debug)]
@@ -87,10 +87,69 @@ pub fn put(rows: &Matrix, out: &mut Matrix) {
     }
 }
 
+/// Channels that a task transposes: a line of the cache is read once.
+const CHANNELS: usize = LANES;
+
+/// Exchanges positions and channels of each example, in parallel: (positions · examples) × channels to (channels · examples) × positions.
+/// `out` has its shape already.
+pub fn transpose(input: &Matrix, examples: usize, out: &mut Matrix) {
+    let tasks = out.pieces_mut(input.columns() * examples, CHANNELS * examples).into_par_iter().enumerate();
+    tasks.for_each(|(task, pieces)| transpose_channels(input, examples, task * CHANNELS, pieces));
+}
+
+/// The same, on this thread.
+pub fn transpose_on_this_thread(input: &Matrix, examples: usize, out: &mut Matrix) {
+    let tasks = out.pieces_mut(input.columns() * examples, CHANNELS * examples).into_iter().enumerate();
+    tasks.for_each(|(task, pieces)| transpose_channels(input, examples, task * CHANNELS, pieces));
+}
+
+/// Writes the rows of neighbouring channels, from `first` on: a piece per panel.
+fn transpose_channels(input: &Matrix, examples: usize, first: usize, pieces: Vec<&mut [f32]>) {
+    let (values, stride) = input.panel(first / PANEL);
+    let positions = input.rows() / examples;
+    for (panel, piece) in pieces.into_iter().enumerate() {
+        let width = (positions - panel * PANEL).min(PANEL).next_multiple_of(LANES);
+        for example in 0..examples {
+            for column in 0..width {
+                let position = panel * PANEL + column;
+                let line = values.get((position * examples + example) * stride + first % PANEL..);
+                let line = line.filter(|_| position < positions).unwrap_or(&[0.0; CHANNELS]);
+                let rows = piece[example * width + column..].iter_mut().step_by(examples * width);
+                rows.zip(line).for_each(|(out, value)| *out = *value);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::rng;
+
+    #[test]
+    fn a_transposition_is_that_of_a_plain_loop() {
+        for (examples, positions, channels) in [(1, 1, 1), (3, 4, 70), (5, 65, 64), (2, 100, 17)] {
+            let mut stream = rng::stream(0, &["transpose"]);
+            let values: Vec<f32> =
+                (0..positions * examples * channels).map(|_| stream.normal() as f32).collect();
+            let input = Matrix::from_rows(positions * examples, channels, &values);
+            let [mut out, mut alone] = [f32::NAN; 2].map(|held| {
+                let mut matrix = Matrix::zeros(channels * examples, positions);
+                matrix.values_mut().fill(held);
+                matrix
+            });
+            transpose(&input, examples, &mut out);
+            transpose_on_this_thread(&input, examples, &mut alone);
+            let mut expected = vec![0.0; values.len()];
+            for (at, value) in values.iter().enumerate() {
+                let (row, channel) = (at / channels, at % channels);
+                let (position, example) = (row / examples, row % examples);
+                expected[(channel * examples + example) * positions + position] = *value;
+            }
+            assert_eq!(out, Matrix::from_rows(channels * examples, positions, &expected));
+            assert_eq!(out, alone);
+        }
+    }
 
     #[test]
     fn tokens_and_gradients_are_those_of_plain_loops() {

@@ -66,20 +66,23 @@ impl Evaluate for Heads {
     fn forward(&self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(input.rows(), input.columns() / 3);
         self.0.forward_on_this_thread(input, examples, output);
+        output.clear_padding();
     }
 }
 
 impl Train for Heads {
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(input.rows(), input.columns() / 3);
         self.0.forward(input, examples, output);
+        output.clear_padding();
     }
 
     fn backward(&mut self, pass: Backward) {
-        let Backward { input, examples, output_gradient, input_gradient } = pass;
+        let Backward { input, examples, output_gradient, input_gradient, .. } = pass;
         if let Some(InputGradient { out, rectified }) = input_gradient {
             out.set_shape(input.rows(), input.columns());
             self.0.backward(input, examples, output_gradient, out);
+            out.clear_padding();
             if rectified {
                 elementwise::mask(out, input);
             }

@@ -104,7 +104,7 @@ struct Trainer {
 }
 
 impl Train for Trainer {
-    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
         let [weight, bias] = &self.variables;
         output.set_shape(input.rows(), weight.value.columns());
         let finish = Finish::Bias { bias: &bias.value, relu: self.relu };
@@ -114,7 +114,7 @@ impl Train for Trainer {
 
     /// With Z = X·W + b: dW = Xᵀ·dZ, db = column sums of dZ, dX = dZ·Wᵀ.
     fn backward(&mut self, pass: Backward) {
-        let Backward { input, examples, output_gradient, input_gradient } = pass;
+        let Backward { input, examples, output_gradient, input_gradient, .. } = pass;
         let Self { variables: [weight, bias], transposed, taps, parts, path, .. } = self;
         let path = *path;
         let of_variables = || {

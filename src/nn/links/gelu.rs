@@ -51,7 +51,7 @@ impl Evaluate for Unit {
 }
 
 impl Train for Unit {
-    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(input.rows(), input.columns());
         gelu::forward(input, self.0, output);
     }

@@ -76,7 +76,7 @@ struct Trainer {
 }
 
 impl Train for Trainer {
-    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
         let Self { variables: [gamma, beta], moments, path } = self;
         output.set_shape(input.rows(), input.columns());
         layer_norm::forward([&gamma.value, &beta.value], input, *path, moments, output);

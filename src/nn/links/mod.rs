@@ -17,6 +17,7 @@ pub mod residual;
 pub mod sequence;
 pub mod shortcut;
 pub mod tokens;
+pub mod transpose;
 pub mod variable;
 
 use std::fmt::Debug;
@@ -165,7 +166,7 @@ impl Spare {
 /// A link with values, ready to be trained. Parallel within; the bits do not depend on the number of threads.
 pub trait Train: Send {
     /// Maps a batch to `output`, which is reshaped: the same bits as [`Evaluate::forward`], but for norms, which here are of the batch.
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix);
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare);
     /// Computes the gradients of the variables, and of the input if it is asked for.
     fn backward(&mut self, pass: Backward);
     /// Its tensors.
@@ -185,6 +186,8 @@ pub struct Backward<'a> {
     pub output_gradient: &'a Matrix,
     /// Gradient at the input, to be written.
     pub input_gradient: Option<InputGradient<'a>>,
+    /// For what is needed only meanwhile: the gradients between links of this one.
+    pub spare: &'a mut Spare,
 }
 
 /// The gradient at a link's input, to be written.

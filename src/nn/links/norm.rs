@@ -11,9 +11,10 @@ use crate::nn::links::variable::{Layout, Variable};
 use crate::nn::links::{Affine, Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
-/// ε and the weight of the newest batch in the running means: PyTorch's defaults.
+/// PyTorch's default.
 const EPSILON: f32 = 1e-5;
-const NEWEST: f32 = 0.1;
+/// Weight of the newest batch in the running means: PyTorch's default.
+pub const NEWEST: f32 = 0.1;
 
 /// Batch normalisation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,7 +121,7 @@ struct Trainer {
 }
 
 impl Train for Trainer {
-    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
         let Self { variables: [gamma, beta, running_mean, running_variance], mean, variance, scratch, relu } =
             self;
         norm::moments(input, mean, variance);

@@ -100,7 +100,7 @@ struct Trainer {
 }
 
 impl Train for Trainer {
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(self.taps.outputs() * examples, input.columns());
         pool::forward_to_train(self.pooling, &self.taps, input, output, &mut self.chosen);
     }

@@ -51,7 +51,7 @@ impl Evaluate for Rectifier {
 }
 
 impl Train for Rectifier {
-    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(input.rows(), input.columns());
         elementwise::rectify(input, output);
     }

@@ -71,8 +71,6 @@ impl Link for Residual {
             body: self.body.trainer(shares[1], path),
             skip: self.skip.as_ref().map(|skip| skip.trainer(shares[2], path)),
             activation: Matrix::default(),
-            gradient: Matrix::default(),
-            other: Matrix::default(),
         })
     }
 
@@ -116,50 +114,60 @@ struct Trainer {
     body: Box<dyn Train>,
     skip: Option<Box<dyn Train>>,
     activation: Matrix,
-    /// The gradient there.
-    gradient: Matrix,
-    /// What skips the body, forward; its part of a gradient, backward.
-    other: Matrix,
 }
 
 impl Train for Trainer {
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
-        let Self { before, body, skip, activation, other, .. } = self;
-        before.forward(input, examples, activation);
-        body.forward(activation, examples, output);
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare) {
+        let Self { before, body, skip, activation } = self;
+        before.forward(input, examples, activation, spare);
+        body.forward(activation, examples, output, spare);
         match skip {
             None => add(output, input),
             Some(skip) => {
-                skip.forward(activation, examples, other);
-                add(output, other);
+                let mut other = spare.take();
+                skip.forward(activation, examples, &mut other, spare);
+                add(output, &other);
+                spare.give(other);
             }
         }
     }
 
     fn backward(&mut self, pass: Backward) {
-        let Backward { input, examples, output_gradient, mut input_gradient } = pass;
-        let Self { before, body, skip, activation, gradient, other } = self;
+        let Backward { input, examples, output_gradient, mut input_gradient, spare } = pass;
+        let Self { before, body, skip, activation } = self;
         // 'before' rectifies, so each part of its gradient is masked alike.
         let at = |out| Some(InputGradient { out, rectified: true });
+        let mut gradient = spare.take();
         body.backward(Backward {
             input: activation,
             examples,
             output_gradient,
-            input_gradient: at(gradient),
+            input_gradient: at(&mut gradient),
+            spare,
         });
         if let Some(skip) = skip {
+            let mut other = spare.take();
             skip.backward(Backward {
                 input: activation,
                 examples,
                 output_gradient,
-                input_gradient: at(other),
+                input_gradient: at(&mut other),
+                spare,
             });
-            add(gradient, other);
+            add(&mut gradient, &other);
+            spare.give(other);
         }
         let reborrowed = input_gradient
             .as_mut()
             .map(|InputGradient { out, rectified }| InputGradient { out, rectified: *rectified });
-        before.backward(Backward { input, examples, output_gradient: gradient, input_gradient: reborrowed });
+        before.backward(Backward {
+            input,
+            examples,
+            output_gradient: &gradient,
+            input_gradient: reborrowed,
+            spare,
+        });
+        spare.give(gradient);
         if skip.is_none()
             && let Some(InputGradient { out, rectified }) = input_gradient
         {

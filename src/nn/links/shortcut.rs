@@ -55,16 +55,16 @@ impl Evaluate for Evaluator {
 struct Trainer(Box<dyn Train>);
 
 impl Train for Trainer {
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
-        self.0.forward(input, examples, output);
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare) {
+        self.0.forward(input, examples, output, spare);
         add(output, input);
     }
 
     fn backward(&mut self, pass: Backward) {
-        let Backward { input, examples, output_gradient, mut input_gradient } = pass;
+        let Backward { input, examples, output_gradient, mut input_gradient, spare } = pass;
         let of_body =
             input_gradient.as_mut().map(|wanted| InputGradient { out: wanted.out, rectified: false });
-        self.0.backward(Backward { input, examples, output_gradient, input_gradient: of_body });
+        self.0.backward(Backward { input, examples, output_gradient, input_gradient: of_body, spare });
         if let Some(InputGradient { out, rectified }) = input_gradient {
             add(out, output_gradient);
             if rectified {

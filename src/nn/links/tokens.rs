@@ -78,14 +78,14 @@ impl Evaluate for Embedder {
 struct EmbedTrainer([Variable; 2]);
 
 impl Train for EmbedTrainer {
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         let [token, table] = &self.0;
         output.set_shape(table.value.rows() * examples, input.columns());
         Tokens { token: &token.value, table: &table.value }.embed(input, output);
     }
 
     fn backward(&mut self, pass: Backward) {
-        let Backward { input, examples, output_gradient, input_gradient } = pass;
+        let Backward { input, examples, output_gradient, input_gradient, .. } = pass;
         let [token, table] = &mut self.0;
         tokens::gradients(output_gradient, &mut token.gradient, &mut table.gradient);
         if let Some(InputGradient { out, rectified }) = input_gradient {
@@ -150,7 +150,7 @@ impl Evaluate for Taker {
 }
 
 impl Train for Taker {
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         output.set_shape(examples, input.columns());
         tokens::take(input, 0, output);
     }

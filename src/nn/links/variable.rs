@@ -102,6 +102,11 @@ impl Variable {
         self.layout
     }
 
+    /// Keeps its value from now on.
+    pub fn freeze(&mut self) {
+        self.is_trained = false;
+    }
+
     /// Makes a step of the optimizer.
     pub fn update(&mut self, update: &Update) {
         if !self.is_trained {

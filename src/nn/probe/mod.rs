@@ -16,7 +16,7 @@ use crate::nn::examples::CHUNK;
 use crate::nn::kernels::Matrix;
 use crate::nn::links::Spare;
 use crate::nn::metric::Metric;
-use crate::nn::network::{Network, Prepared};
+use crate::nn::network::{Layer, Network, Prepared};
 use crate::nn::params::Params;
 use crate::nn::reset::{self, Patch, Source};
 use crate::nn::run::RunError;
@@ -55,8 +55,11 @@ pub enum ProbeError {
     Run(#[from] RunError),
 }
 
+/// What of a layer a patch overwrites: the layer, and the places of the tensors, among all of the network.
+type Cut = (usize, Vec<usize>);
+
 /// Packed layers that replace the host's.
-type Packed = BTreeMap<(usize, Source), Prepared>;
+type Packed = BTreeMap<(Cut, Source), Prepared>;
 
 /// A patched chain from its lowest changed layer on.
 struct Plan<'a> {
@@ -93,14 +96,19 @@ impl Probes<'_> {
         patches: &[Patch],
         values: impl Fn(Source) -> Result<Params, RunError>,
     ) -> Result<Vec<Vec<f64>>, ProbeError> {
-        let host = self.prepare(&(0..self.depth()).collect::<Vec<_>>(), self.host);
+        let spans = self.spans();
+        let whole: Vec<Cut> =
+            (0..self.depth()).map(|layer| (layer, spans[layer].clone().collect())).collect();
+        let host = self.prepare(&whole, &spans, self.host);
+        let cuts: Vec<Vec<Cut>> =
+            patches.iter().map(|patch| cuts(&patch.places(self.host), &spans)).collect();
         let mut results = vec![Vec::new(); patches.len()];
         let mut done = 0;
-        for group in self.groups(patches) {
-            let packed = self.pack(&group, patches, &values)?;
+        for group in self.groups(patches, &cuts) {
+            let packed = self.pack(&group, &cuts, &spans, &values)?;
             let indices: Vec<_> = group.into_iter().flat_map(|(_, indices)| indices).collect();
-            let plans = indices.iter().map(|index| self.plan(&patches[*index], &host, &packed));
-            let means = self.means(&host, &plans.collect::<Vec<_>>(), done)?;
+            let plan = |index: &usize| self.plan(&cuts[*index], patches[*index].source, &host, &packed);
+            let means = self.means(&host, &indices.iter().map(plan).collect::<Vec<_>>(), done)?;
             done += indices.len();
             for (index, means) in indices.into_iter().zip(means) {
                 results[index] = means;
@@ -113,72 +121,78 @@ impl Probes<'_> {
         self.network.layers().len()
     }
 
-    /// Indices of a patch's layers, ascending.
-    fn places(&self, patch: &Patch) -> Vec<usize> {
-        let layers = self.network.layers().iter().enumerate();
-        layers.filter(|(_, layer)| patch.layers.contains(&layer.name)).map(|(index, _)| index).collect()
+    /// Of each layer, the places of its tensors among all.
+    fn spans(&self) -> Vec<Range<usize>> {
+        let mut end = 0;
+        let span = |layer: &Layer| {
+            let start = end;
+            end += layer.link.tensors().len();
+            start..end
+        };
+        self.network.layers().iter().map(span).collect()
     }
 
     /// Sources and their patches, in groups that need little more than [`HELD`] packed numbers.
-    fn groups(&self, patches: &[Patch]) -> Vec<Vec<(Source, Vec<usize>)>> {
-        let size = |layer: usize| {
+    fn groups(&self, patches: &[Patch], cuts: &[Vec<Cut>]) -> Vec<Vec<(Source, Vec<usize>)>> {
+        let size = |(layer, _): Cut| {
             let tensors = self.host.of_layer(&self.network.layers()[layer].name);
             tensors.map(|tensor| tensor.values.len()).sum::<usize>()
         };
         let (mut groups, mut held) = (Vec::new(), HELD);
         for (source, mut indices) in reset::by_source(patches) {
-            indices.sort_by_cached_key(|index| self.unchanged(&patches[*index]));
+            indices.sort_by_cached_key(|index| (self.unchanged(&cuts[*index]), &cuts[*index]));
             if held >= HELD {
                 groups.push(Vec::new());
                 held = 0;
             }
-            held += self.changed(&indices, patches).into_iter().map(size).sum::<usize>();
+            held += changed(&indices, cuts).into_iter().map(size).sum::<usize>();
             groups.last_mut().expect("one was pushed").push((source, indices));
         }
         groups
     }
 
     /// For each layer, whether a patch leaves it alone: in the order of these, patches that begin alike are neighbours.
-    fn unchanged(&self, patch: &Patch) -> Vec<bool> {
-        let places = self.places(patch);
-        (0..self.depth()).map(|layer| !places.contains(&layer)).collect()
-    }
-
-    /// Layers that any of these patches changes.
-    fn changed(&self, indices: &[usize], patches: &[Patch]) -> BTreeSet<usize> {
-        indices.iter().flat_map(|index| self.places(&patches[*index])).collect()
+    fn unchanged(&self, cuts: &[Cut]) -> Vec<bool> {
+        (0..self.depth()).map(|layer| cuts.iter().all(|(cut, _)| *cut != layer)).collect()
     }
 
     /// Packs each changed layer once per source.
     fn pack(
         &self,
         group: &[(Source, Vec<usize>)],
-        patches: &[Patch],
+        cuts: &[Vec<Cut>],
+        spans: &[Range<usize>],
         values: impl Fn(Source) -> Result<Params, RunError>,
     ) -> Result<Packed, ProbeError> {
         let mut packed = Packed::new();
         for (source, indices) in group {
             self.check_cancelled()?;
             let params = values(*source)?;
-            let changed: Vec<_> = self.changed(indices, patches).into_iter().collect();
-            let prepared = self.prepare(&changed, &params);
-            packed.extend(changed.into_iter().map(|layer| (layer, *source)).zip(prepared));
+            let changed: Vec<Cut> = changed(indices, cuts).into_iter().collect();
+            let prepared = self.prepare(&changed, spans, &params);
+            packed.extend(changed.into_iter().map(|cut| (cut, *source)).zip(prepared));
         }
         Ok(packed)
     }
 
-    /// Packs layers side by side.
-    fn prepare(&self, layers: &[usize], params: &Params) -> Vec<Prepared> {
-        let prepare = |layer: &usize| self.network.prepare(*layer, params);
-        self.pool.install(|| layers.par_iter().map(prepare).collect())
+    /// Packs layers side by side: the host's, with these tensors of others.
+    fn prepare(&self, cuts: &[Cut], spans: &[Range<usize>], values: &Params) -> Vec<Prepared> {
+        let prepare = |(layer, places): &Cut| {
+            if places.len() == spans[*layer].len() {
+                return self.network.prepare(*layer, values);
+            }
+            let from = |place: usize| if places.contains(&place) { values } else { self.host };
+            let tensors = spans[*layer].clone().map(|place| from(place).0[place].clone());
+            self.network.prepare(*layer, &Params(tensors.collect()))
+        };
+        self.pool.install(|| cuts.par_iter().map(prepare).collect())
     }
 
-    fn plan<'p>(&self, patch: &Patch, host: &'p [Prepared], packed: &'p Packed) -> Plan<'p> {
-        let changed = self.places(patch);
-        let start = changed.first().copied().unwrap_or(0);
+    fn plan<'p>(&self, cuts: &[Cut], source: Source, host: &'p [Prepared], packed: &'p Packed) -> Plan<'p> {
+        let start = cuts.first().map_or(0, |(layer, _)| *layer);
         let layer = |layer| {
-            let is_changed = changed.contains(&layer);
-            if is_changed { &packed[&(layer, patch.source)] } else { &host[layer] }
+            let cut = cuts.iter().find(|(cut, _)| *cut == layer);
+            cut.map_or(&host[layer], |cut| &packed[&(cut.clone(), source)])
         };
         Plan { start, chain: (start..self.depth()).map(layer).collect() }
     }
@@ -267,6 +281,18 @@ impl Probes<'_> {
     fn check_cancelled(&self) -> Result<(), ProbeError> {
         if self.cancel.is_set() { Err(ProbeError::Cancelled) } else { Ok(()) }
     }
+}
+
+/// What is overwritten with these tensors, in chain order.
+fn cuts(places: &[usize], spans: &[Range<usize>]) -> Vec<Cut> {
+    let cut = |span: &Range<usize>| places.iter().copied().filter(|place| span.contains(place)).collect();
+    let cuts = spans.iter().map(cut).enumerate();
+    cuts.filter(|(_, places): &Cut| !places.is_empty()).collect()
+}
+
+/// What any of these patches overwrites.
+fn changed(indices: &[usize], cuts: &[Vec<Cut>]) -> BTreeSet<Cut> {
+    indices.iter().flat_map(|index| cuts[*index].iter().cloned()).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::*;
 use crate::base::name::LayerName;
 use crate::base::rng;
 use crate::nn::layer_set::{self, Group, Selection};
-use crate::nn::reset::Row;
+use crate::nn::reset::{Kept, Row};
 use crate::nn::zoo::{Arch, Fcn, ResNet, Vit};
 
 const ALL: [Metric; 2] = [Metric::Error, Metric::Loss];
@@ -16,6 +16,10 @@ struct Case {
     examples: usize,
 }
 
+fn patch(layers: Vec<LayerName>, source: Source) -> Patch {
+    Patch { layer: String::new(), layers, source, keep: BTreeSet::new() }
+}
+
 impl Case {
     /// Two chunks and a bit.
     fn dense() -> Self {
@@ -24,7 +28,8 @@ impl Case {
 
     /// Convolutions, norms, blocks with and without a skip.
     fn residual() -> Self {
-        let network = Arch::Resnet(ResNet { depth: 18, bn: true }).network([3, 2, 2], 3);
+        let network =
+            Arch::Resnet(ResNet { depth: 18, bn: true, width: 64, without: None }).network([3, 2, 2], 3);
         Self { network, examples: 40 }
     }
 
@@ -63,8 +68,7 @@ impl Case {
             Source::Reinit { epoch: 0 },
             Source::Reinit { epoch: 9 },
         ];
-        let patch =
-            |row: &Row, source| Patch { layer: row.label.clone(), layers: row.layers.clone(), source };
+        let patch = |row: &Row, source| patch(row.layers.clone(), source);
         rows.iter().flat_map(|row| sources.map(|source| patch(row, source))).collect()
     }
 
@@ -132,6 +136,37 @@ fn a_patched_chain_gives_the_bits_of_a_patched_copy() {
         assert_eq!(different.len(), results.len(), "each patch has a loss of its own");
         assert_eq!(results, case.evaluate(&host, &patches, 4));
     }
+}
+
+/// Convolutions and norms of blocks, alone and with others, and norms of which something is kept.
+#[test]
+fn a_patch_of_parts_gives_the_bits_of_a_patched_copy() {
+    let case = Case::residual();
+    let (mut host, source) = (case.network.init(0), Source::Rerand { draw: 1 });
+    // Norms are all initialised alike: those of the host have seen something.
+    for norm in host.0.iter_mut().filter(|tensor| tensor.name.contains("norm")) {
+        norm.values.iter_mut().for_each(|value| *value += 0.25);
+    }
+    let named = |names: &[&str]| names.iter().map(|name| LayerName::new(*name)).collect::<Vec<_>>();
+    let block = named(&["stage2.resblk1"]);
+    let mut patches: Vec<_> = [
+        &["stage2.resblk1.conv1"][..],
+        &["stage2.resblk1.norm1"],
+        &["stage2.resblk1.skip", "stage2.resblk1.conv2", "stage3.resblk2.conv1"],
+        &["stage2.resblk1.conv1", "final_linear"],
+        &["stage2.resblk1"],
+    ]
+    .map(|names| patch(named(names), source))
+    .into();
+    for keep in [&[Kept::Running][..], &[Kept::Affine], &[Kept::Running, Kept::Affine]] {
+        patches.push(Patch { keep: keep.iter().copied().collect(), ..patch(block.clone(), source) });
+    }
+    let results = case.evaluate(&host, &patches, 2);
+    for (patch, result) in patches.iter().zip(&results) {
+        assert_eq!(*result, case.naive(&host, patch), "{patch:?}");
+    }
+    let different: BTreeSet<_> = results.iter().map(|result| result[1].to_bits()).collect();
+    assert_eq!(different.len(), results.len(), "each patch has a loss of its own");
 }
 
 #[test]

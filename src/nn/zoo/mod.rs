@@ -1,4 +1,4 @@
-//! The models: one file each, and a line in [`Arch`].
+//! The models: one file each, and a line below.
 
 mod fcn;
 mod resnet;
@@ -8,26 +8,57 @@ mod vit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use fcn::Fcn;
-pub use resnet::ResNet;
-pub use vgg::Vgg;
-pub use vit::Vit;
-
 use crate::nn::network::Network;
 use crate::nn::problem::Problem;
 
-/// An architecture, as written in a pipeline file: `{ fcn: { depth: 3, width: 256 } }`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Arch {
+/// The one registration: a new model is a file, its `mod`, and a line here.
+macro_rules! models {
+    ($(#[doc = $about:literal] $variant:ident($module:ident::$model:ident),)*) => {
+        $(pub use $module::$model;)*
+
+        /// An architecture, as written in a pipeline file: `{ fcn: { depth: 3, width: 256 } }`.
+        #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case", deny_unknown_fields)]
+        pub enum Arch {
+            $(#[doc = $about] $variant($model),)*
+        }
+
+        impl Arch {
+            fn model(&self) -> &dyn Model {
+                match self {
+                    $(Self::$variant(model) => model,)*
+                }
+            }
+        }
+    };
+}
+
+models! {
     /// Fully connected.
-    Fcn(Fcn),
+    Fcn(fcn::Fcn),
     /// Convolutions, for small images.
-    Vgg(Vgg),
+    Vgg(vgg::Vgg),
     /// Residual blocks, for small images.
-    Resnet(ResNet),
+    Resnet(resnet::ResNet),
     /// Attention among patches of images.
-    Vit(Vit),
+    Vit(vit::Vit),
+}
+
+/// Channels of the first stage, as the study has them.
+const WIDTH: usize = 64;
+
+fn width() -> usize {
+    WIDTH
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+fn is_width(width: &usize) -> bool {
+    *width == WIDTH
+}
+
+/// What a name says of a width: nothing of the usual one.
+fn suffix(width: usize) -> String {
+    if width == WIDTH { String::new() } else { format!("x{width}") }
 }
 
 /// A kind of network.
@@ -45,15 +76,6 @@ trait Model {
 }
 
 impl Arch {
-    fn model(&self) -> &dyn Model {
-        match self {
-            Self::Fcn(model) => model,
-            Self::Vgg(model) => model,
-            Self::Resnet(model) => model,
-            Self::Vit(model) => model,
-        }
-    }
-
     /// A short name: `fcn3x256`.
     pub fn name(&self) -> String {
         self.model().name()
@@ -108,8 +130,8 @@ mod tests {
         let vit = r#"{"vit": {"depth": 6, "width": 192, "heads": 3}}"#;
         assert_eq!(count(vit), (8, 2_693_578));
         for (depth, layers, plain, normed) in [
-            (18, 10, 11_168_458, 11_176_266),
-            (34, 18, 21_269_194, 21_284_426),
+            (18, 10, 11_164_362, 11_172_170),
+            (34, 18, 21_265_098, 21_280_330),
             (50, 18, 23_467_722, 23_513_162),
             (101, 35, 42_407_626, 42_505_290),
             (152, 52, 58_005_194, 58_148_938),

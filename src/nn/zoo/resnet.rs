@@ -6,7 +6,8 @@
 //! | 50, 101, 152 | 1×1, 3×3, 1×1 with four times the channels | 3, 4, 6, 3; 3, 4, 23, 3; 3, 8, 36, 3 |
 //!
 //! A layer of the network is the stem (`stage0`), a whole block (`stage1.resblk1`), or the head (`final_linear`, with the last norm).
-//! Without `bn`, the norms vanish.
+//! Without `bn`, the norms vanish. `width` is that of the first stage, and scales the others. Blocks whose skip is an identity may be left
+//! out (`without`: the study's Table 1).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::name::LayerName;
 use crate::nn::init::Distribution;
 use crate::nn::kernels::Window;
+use crate::nn::layer_set::{Chosen, Selection};
 use crate::nn::links::convolution::Convolution;
 use crate::nn::links::dense::Dense;
 use crate::nn::links::norm::BatchNorm;
@@ -24,10 +26,10 @@ use crate::nn::links::sequence::Sequence;
 use crate::nn::links::{Link, Shape};
 use crate::nn::network::{Layer, Network};
 use crate::nn::problem::{self, Problem};
-use crate::nn::zoo::Model;
+use crate::nn::zoo::{self, Model};
 
-/// Channels that the 3×3 convolutions of each stage give.
-const CHANNELS: [usize; 4] = [64, 128, 256, 512];
+/// Channels that the 3×3 convolutions of each stage give, in widths.
+const CHANNELS: [usize; 4] = [1, 2, 4, 8];
 
 /// Depth of a residual network for small images, and whether it has batch norms.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -36,13 +38,23 @@ pub struct ResNet {
     /// Number of layers with weights: 18, 34, 50, 101 or 152.
     pub depth: usize,
     /// Whether there are batch norms.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bn: bool,
+    /// Channels of the first stage.
+    #[serde(default = "zoo::width", skip_serializing_if = "zoo::is_width")]
+    pub width: usize,
+    /// Blocks to leave out, by names and patterns; all but the first of each stage can be.
+    #[serde(default, deserialize_with = "Chosen::read", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Chosen>")]
+    pub without: Option<Selection>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
-fn is_false(value: &bool) -> bool {
-    !value
+/// A block of a stage.
+struct Place {
+    name: LayerName,
+    /// That its 3×3 convolutions give.
+    channels: usize,
+    stride: usize,
 }
 
 /// The parts of a sequence, named.
@@ -60,6 +72,30 @@ impl ResNet {
         }
     }
 
+    /// All blocks, in chain order.
+    fn places(&self) -> Vec<Place> {
+        let stages = self.blocks().into_iter().flatten().zip(CHANNELS).enumerate();
+        let place = |stage: usize, channels: usize, block: usize| Place {
+            name: LayerName::new(format!("stage{}.resblk{block}", stage + 1)),
+            channels: channels * self.width,
+            stride: if block == 1 && stage > 0 { 2 } else { 1 },
+        };
+        stages
+            .flat_map(|(stage, (count, channels))| {
+                (1..=count).map(move |block| place(stage, channels, block))
+            })
+            .collect()
+    }
+
+    /// The blocks to leave out; `None` if these are none, or cannot be.
+    fn left_out(&self) -> Option<Vec<LayerName>> {
+        let Some(without) = &self.without else { return Some(Vec::new()) };
+        let blocks: Vec<_> = self.places().into_iter().map(|place| place.name).collect();
+        let chosen = without.of(&blocks).ok()?;
+        let can_be = |name: &LayerName| !name.as_str().ends_with(".resblk1");
+        chosen.iter().all(can_be).then_some(chosen)
+    }
+
     /// The widths, sizes and strides of a block's convolutions.
     fn convolutions(&self, channels: usize, stride: usize) -> Vec<[usize; 3]> {
         if self.depth < 50 {
@@ -69,8 +105,9 @@ impl ResNet {
         }
     }
 
-    /// A block; the first of a stage changes the shape, and so has a convolution beside it.
-    fn block(&self, input: Shape, channels: usize, stride: usize, is_first: bool) -> Residual {
+    /// A block; one that changes the shape has a convolution beside it. (In ResNet-18 and 34 the first block of the first stage does not:
+    /// it survives re-randomization in Figure 4a, as identity skips do.)
+    fn block(&self, input: Shape, channels: usize, stride: usize) -> Residual {
         const NAMES: [(&str, &str); 3] = [("conv1", "norm2"), ("conv2", "norm3"), ("conv3", "")];
         let before: Box<dyn Link> = Box::new(Sequence(self.activation("norm1", input)));
         let convolutions = self.convolutions(channels, stride);
@@ -83,7 +120,7 @@ impl ResNet {
                 parts.extend(self.activation(norm, shape));
             }
         }
-        let skip = is_first.then(|| -> Box<dyn Link> {
+        let skip = (shape != input).then(|| -> Box<dyn Link> {
             Box::new(Sequence(vec![("skip", Box::new(convolution(input, shape.channels, 1, stride)))]))
         });
         Residual { before, body: Box::new(Sequence(parts)), skip }
@@ -101,36 +138,49 @@ impl ResNet {
 
 impl Model for ResNet {
     fn name(&self) -> String {
-        format!("resnet{}{}", self.depth, if self.bn { "-bn" } else { "" })
+        let bn = if self.bn { "-bn" } else { "" };
+        let left_out = self.left_out().unwrap_or_default().len();
+        let without = if left_out == 0 { String::new() } else { format!("-without-{left_out}") };
+        format!("resnet{}{}{bn}{without}", self.depth, zoo::suffix(self.width))
     }
 
     fn problem(&self) -> Option<Problem> {
-        let (message, hint) = ("there is no such residual network", "give 18, 34, 50, 101 or 152");
-        problem::first([(self.blocks().is_some(), Problem { path: "resnet.depth", message, hint })])
+        let depth = Problem {
+            path: "resnet.depth",
+            message: "there is no such residual network",
+            hint: "give 18, 34, 50, 101 or 152",
+        };
+        let width =
+            Problem { path: "resnet.width", message: "there are no channels", hint: "give 1 or more" };
+        let without = Problem {
+            path: "resnet.without",
+            message: "it does not name blocks whose skip is an identity",
+            hint: "write patterns, as in '[\"stage*.*\", \"!*.resblk1\"]'",
+        };
+        let is_sound = self.blocks().is_none() || self.width == 0 || self.left_out().is_some();
+        let checks = [(self.blocks().is_some(), depth), (self.width >= 1, width), (is_sound, without)];
+        problem::first(checks)
     }
 
     fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
-        let stem = convolution(Shape { channels, map: [height, width] }, CHANNELS[0], 3, 1);
+        let stem = convolution(Shape { channels, map: [height, width] }, self.width, 3, 1);
         let mut shape = stem.output();
         let mut layers = Vec::new();
-        let mut push = |name: String, link: Box<dyn Link>| {
-            layers.push(Layer { name: LayerName::new(name), link });
-        };
-        push("stage0".into(), Box::new(stem));
-        let blocks = self.blocks().expect("the depth was checked");
-        for (stage, (count, channels)) in blocks.into_iter().zip(CHANNELS).enumerate() {
-            for block in 1..=count {
-                let is_first = block == 1;
-                let stride = if is_first && stage > 0 { 2 } else { 1 };
-                let residual = self.block(shape, channels, stride, is_first);
-                shape = residual.output();
-                push(format!("stage{}.resblk{block}", stage + 1), Box::new(residual));
+        let mut push = |name: LayerName, link: Box<dyn Link>| layers.push(Layer { name, link });
+        push(LayerName::new("stage0"), Box::new(stem));
+        let left_out = self.left_out().expect("the blocks were checked");
+        for Place { name, channels, stride } in self.places() {
+            if left_out.contains(&name) {
+                continue;
             }
+            let residual = self.block(shape, channels, stride);
+            shape = residual.output();
+            push(name, Box::new(residual));
         }
         let mut head = self.activation("norm", shape);
         head.push(("", Box::new(Pool::global_mean(shape))));
         head.push(("", Box::new(Dense::new(shape.channels, classes, false))));
-        push("final_linear".into(), Box::new(Sequence(head)));
+        push(LayerName::new("final_linear"), Box::new(Sequence(head)));
         Network::new(layers)
     }
 }

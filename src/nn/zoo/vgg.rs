@@ -7,6 +7,9 @@
 //! | 13 | 2, 2, 2, 2, 2 |
 //! | 16 | 2, 2, 3, 3, 3 |
 //! | 19 | 2, 2, 4, 4, 4 |
+//!
+//! With `bn`, a norm stands between each convolution and its ReLU, and belongs to the convolution's layer. `width` is that of the first
+//! stage, and scales the others.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,22 +19,29 @@ use crate::nn::init::Distribution;
 use crate::nn::kernels::Window;
 use crate::nn::links::convolution::Convolution;
 use crate::nn::links::dense::Dense;
+use crate::nn::links::norm::BatchNorm;
 use crate::nn::links::pool::Pool;
 use crate::nn::links::sequence::Sequence;
 use crate::nn::links::{Link, Shape};
 use crate::nn::network::{Layer, Network};
 use crate::nn::problem::{self, Problem};
-use crate::nn::zoo::Model;
+use crate::nn::zoo::{self, Model};
 
-/// Channels of each stage.
-const CHANNELS: [usize; 5] = [64, 128, 256, 512, 512];
+/// Channels of each stage, in widths.
+const CHANNELS: [usize; 5] = [1, 2, 4, 8, 8];
 
-/// Depth of a VGG; its layers are `stage1.block1` and so on, `fc1`, `fc2`, `final_linear`.
+/// Depth of a VGG, and whether it has batch norms; its layers are `stage1.block1` and so on, `fc1`, `fc2`, `final_linear`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vgg {
     /// Number of layers with weights: 11, 13, 16 or 19.
     pub depth: usize,
+    /// Whether there are batch norms.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bn: bool,
+    /// Channels of the first stage.
+    #[serde(default = "zoo::width", skip_serializing_if = "zoo::is_width")]
+    pub width: usize,
     /// Width of the two hidden layers of the head.
     #[serde(default = "head", skip_serializing_if = "is_head")]
     pub head: usize,
@@ -57,11 +67,32 @@ impl Vgg {
             _ => None,
         }
     }
+
+    /// A 3×3 convolution, perhaps a norm, and a ReLU; at the end of a stage, the largest of each 2×2 window follows.
+    fn convolution(&self, input: Shape, channels: usize, is_last: bool) -> Box<dyn Link> {
+        let window = Window { kernel: [3, 3], stride: [1, 1], padding: [1, 1] };
+        let weight = Distribution::glorot(9 * input.channels, 9 * channels);
+        let bias = Some(Distribution::Zero);
+        let convolution = Convolution { input, channels, window, relu: !self.bn, weight, bias };
+        let shape = convolution.output();
+        if !self.bn && !is_last {
+            return Box::new(convolution);
+        }
+        let name = if self.bn { "conv" } else { "" };
+        let mut parts: Vec<(&'static str, Box<dyn Link>)> = vec![(name, Box::new(convolution))];
+        if self.bn {
+            parts.push(("norm", Box::new(BatchNorm { shape, relu: true })));
+        }
+        if is_last {
+            parts.push(("", Box::new(Pool::halve(shape))));
+        }
+        Box::new(Sequence(parts))
+    }
 }
 
 impl Model for Vgg {
     fn name(&self) -> String {
-        format!("vgg{}", self.depth)
+        format!("vgg{}{}{}", self.depth, zoo::suffix(self.width), if self.bn { "-bn" } else { "" })
     }
 
     fn problem(&self) -> Option<Problem> {
@@ -69,7 +100,8 @@ impl Model for Vgg {
             Problem { path: "vgg.depth", message: "there is no such VGG", hint: "give 11, 13, 16 or 19" };
         let head =
             Problem { path: "vgg.head", message: "the hidden layers are empty", hint: "give 1 or more" };
-        problem::first([(self.blocks().is_some(), depth), (self.head >= 1, head)])
+        let width = Problem { path: "vgg.width", message: "there are no channels", hint: "give 1 or more" };
+        problem::first([(self.blocks().is_some(), depth), (self.width >= 1, width), (self.head >= 1, head)])
     }
 
     fn misfit(&self, [_, height, width]: [usize; 3]) -> Option<Problem> {
@@ -87,7 +119,7 @@ impl Model for Vgg {
         let blocks = self.blocks().expect("the depth was checked");
         for (stage, (count, channels)) in blocks.into_iter().zip(CHANNELS).enumerate() {
             for block in 1..=count {
-                let link = convolution(shape, channels, block == count);
+                let link = self.convolution(shape, channels * self.width, block == count);
                 shape = link.output();
                 push(format!("stage{}.block{block}", stage + 1), link);
             }
@@ -101,17 +133,4 @@ impl Model for Vgg {
         }
         Network::new(layers)
     }
-}
-
-/// A 3×3 convolution and a ReLU; at the end of a stage, the largest of each 2×2 window follows.
-fn convolution(input: Shape, channels: usize, is_last: bool) -> Box<dyn Link> {
-    let window = Window { kernel: [3, 3], stride: [1, 1], padding: [1, 1] };
-    let weight = Distribution::glorot(9 * input.channels, 9 * channels);
-    let bias = Some(Distribution::Zero);
-    let convolution = Convolution { input, channels, window, relu: true, weight, bias };
-    if !is_last {
-        return Box::new(convolution);
-    }
-    let pool = Pool::halve(convolution.output());
-    Box::new(Sequence(vec![("", Box::new(convolution)), ("", Box::new(pool))]))
 }

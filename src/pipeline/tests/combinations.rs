@@ -31,6 +31,25 @@ stages:
     assert_eq!(best, "best[batch=128] <- fit[batch=128,lr=0.2,seed=0] fit[batch=128,lr=0.2,seed=1]");
 }
 
+/// An axis that is mentioned in `about` alone names nodes, and is in no key: equal ones run once.
+#[test]
+fn an_axis_in_about_is_a_label() {
+    let text = "
+pipeline: toy
+matrix: { zip: [{ lr: 1, label: plain }, { lr: 2, label: fast }, { lr: 2, label: hasty }] }
+stages:
+  fit: { make: { x: $lr }, about: 'the ${matrix.label} one' }
+  sum: { needs: { from: fit }, join: {} }
+";
+    let labelled = keyed(text).unwrap();
+    let names = ["fit[label=plain,lr=1]", "fit[label=fast,lr=2]", "fit[label=hasty,lr=2]"];
+    assert_eq!(nodes(&labelled, "fit"), names);
+    let keys: Vec<_> = labelled.nodes.iter().take(3).map(|node| node.key).collect();
+    assert!(keys[0] != keys[1] && keys[1] == keys[2]);
+    let error = keyed(&text.replace("matrix.label", "matrix.lable")).err().unwrap();
+    assert_eq!(error.errors[0].message, "no axis 'lable' is declared under 'matrix'");
+}
+
 #[test]
 fn excluded_combinations_go_and_included_ones_come() {
     let text = "

@@ -2,6 +2,7 @@
 
 mod combinations;
 mod files;
+mod scales;
 mod targets;
 
 use std::path::Path;
@@ -53,7 +54,12 @@ fn keyed(text: &str) -> Result<Keyed, SpecErrors> {
 
 /// With overrides, and with other files: name and text.
 fn keyed_with(text: &str, overrides: &[&str], files: &[(&str, &str)]) -> Result<Keyed, SpecErrors> {
-    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().unwrap()).collect();
+    let overrides = overrides.iter().map(|text| text.parse().unwrap()).collect();
+    keyed_at(text, Variation { scale: None, overrides }, files)
+}
+
+/// With a variation, and with other files.
+fn keyed_at(text: &str, variation: Variation, files: &[(&str, &str)]) -> Result<Keyed, SpecErrors> {
     let read = |path: &Path| {
         let file = files.iter().find(|(name, _)| Path::new(name) == path);
         let missing = || FileError::new("read", path, std::io::ErrorKind::NotFound.into());
@@ -65,7 +71,7 @@ fn keyed_with(text: &str, overrides: &[&str], files: &[(&str, &str)]) -> Result<
         digest: &|_| unreachable!("no toy reads files"),
         read: &read,
     };
-    load("toy.yaml", text, &overrides, &surroundings)
+    load("toy.yaml", text, &variation, &surroundings)
 }
 
 /// Each node with the nodes that it needs.

@@ -29,6 +29,8 @@ MODELS = {
     "resnet18-bn": (8, 12, 1e-5, 0),
     "resnet50-bn": (16, 16, 1e-4, 2),
     "vit3x96": (8, 16, 5e-3, 0),
+    "vgg11-bn": (8, 32, 5e-5, 0),
+    "mixer3x48": (8, 16, 5e-3, 0),
 }
 
 
@@ -89,10 +91,12 @@ class Tensors:
         return functional.layer_norm(tokens, gamma.shape, gamma, beta, eps=1e-6)
 
 
-def vgg(tensors, maps, depth, head=64):
+def vgg(tensors, maps, depth, bn, head=64):
     for stage, (count, channels) in enumerate(zip(VGG[depth], (64, 128, 256, 512, 512)), 1):
         for block in range(1, count + 1):
-            maps = torch.relu(tensors.convolve(f"stage{stage}.block{block}", maps, channels, 3, bias=True))
+            name = f"stage{stage}.block{block}"
+            maps = tensors.convolve(f"{name}.conv" if bn else name, maps, channels, 3, bias=True)
+            maps = tensors.activate(f"{name}.norm", maps, bn)
         maps = functional.max_pool2d(maps, 2)
     rows = maps.flatten(1)
     for name in ("fc1", "fc2"):
@@ -112,7 +116,7 @@ def resnet(tensors, maps, depth, bn):
             for index, convolution in enumerate(plan, 1):
                 body = tensors.activate(f"{name}.norm{index}", body, bn) if index > 1 else body
                 body = tensors.convolve(f"{name}.conv{index}", body, *convolution)
-            if block == 1:
+            if maps.shape != body.shape:
                 maps = tensors.convolve(f"{name}.skip", activation, plan[-1][0], 1, stride)
             maps = body + maps
     maps = tensors.activate("final_linear.norm", maps, bn)
@@ -135,12 +139,28 @@ def vit(tensors, maps, depth, width, heads=3, patch=4, mlp=2):
     return tensors.dense("head", tensors.norm("head.norm", tokens[:, 0]), CLASSES)
 
 
+def mixer(tensors, maps, depth, width, across_tokens=40, across_channels=100, patch=4):
+    weight = tensors.get("stem.proj.weight", width, maps.shape[1], patch, patch)
+    tokens = functional.conv2d(maps, weight, tensors.get("stem.proj.bias", width), patch).flatten(2).mT
+
+    def hidden(name, rows, inner):
+        return tensors.dense(f"{name}.fc2", functional.gelu(tensors.dense(f"{name}.fc1", rows, inner)), rows.shape[-1])
+
+    for index in range(depth):
+        name = f"blocks.{index}"
+        tokens = tokens + hidden(f"{name}.mlp_tokens", tensors.norm(f"{name}.norm1", tokens).mT, across_tokens).mT
+        tokens = tokens + hidden(f"{name}.mlp_channels", tensors.norm(f"{name}.norm2", tokens), across_channels)
+    return tensors.dense("head", tensors.norm("head.norm", tokens).mean(1), CLASSES)
+
+
 def forward(name, tensors, maps):
     family, _, bn = name.partition("-")
     if family.startswith("vit"):
         return vit(tensors, maps, *map(int, family[3:].split("x")))
+    if family.startswith("mixer"):
+        return mixer(tensors, maps, *map(int, family[5:].split("x")))
     if family.startswith("vgg"):
-        return vgg(tensors, maps, int(family[3:]))
+        return vgg(tensors, maps, int(family[3:]), bn == "bn")
     return resnet(tensors, maps, int(family[6:]), bn == "bn")
 
 

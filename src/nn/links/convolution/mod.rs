@@ -12,7 +12,7 @@ use candle_core::Tensor;
 use crate::nn::init::Distribution;
 use crate::nn::kernels::{Finish, Matrix, Path, Window, norm, winograd};
 use crate::nn::links::variable::{Layout, Variable};
-use crate::nn::links::{Affine, Backward, Evaluate, InputGradient, Link, Shape, TensorSpec, Train};
+use crate::nn::links::{Affine, Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
 /// A convolution.
@@ -191,14 +191,14 @@ struct Trainer {
 }
 
 impl Train for Trainer {
-    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix) {
+    fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, _: &mut Spare) {
         let Self { weight, bias, no_bias, relu, method } = self;
         let bias = bias.as_ref().map_or(&*no_bias, |bias| &bias.value);
         method.forward(&weight.value, input, examples, Finish::Bias { bias, relu: *relu }, output);
     }
 
     fn backward(&mut self, pass: Backward) {
-        let Backward { input, examples, output_gradient, input_gradient } = pass;
+        let Backward { input, examples, output_gradient, input_gradient, .. } = pass;
         let Self { weight, bias, method, .. } = self;
         method.weight_gradient(input, output_gradient, examples, &mut weight.gradient);
         if let Some(bias) = bias {

@@ -8,8 +8,8 @@
 use std::time::Instant;
 
 use layerwise::nn::kernels::{
-    Convolution, Finish, Matrix, Path, Taps, Tiles, WeightGradient, Window, Winograd, WinogradGradient, peak,
-    transform_weight, transpose_taps,
+    Convolution, Finish, Matrix, Path, Size, Taps, Tiles, WeightGradient, Window, Winograd, WinogradGradient,
+    peak, transform_weight, transpose_taps,
 };
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -56,61 +56,91 @@ fn peak(threads: usize, seconds: f64) -> f64 {
     operations as f64 / best / 1e9
 }
 
+/// What the kernels of a layer work on.
+struct Layer {
+    taps: Taps,
+    side: usize,
+    input: Matrix,
+    output: Matrix,
+    weight: Matrix,
+    /// That of the gradient at the input.
+    transposed: Matrix,
+    /// Of each kernel, in 1e9.
+    operations: f64,
+    seconds: f64,
+}
+
 /// GFLOP/s of each kernel of a layer.
-fn measure([channels, outputs, side]: [usize; 3], seconds: f64) -> [(&'static str, f64); 8] {
+fn measure([channels, outputs, side]: [usize; 3], seconds: f64) -> Vec<(&'static str, f64)> {
     let taps = Taps::new([side, side], &WINDOW);
-    let flipped = taps.flipped();
-    let (rows, path, examples) = (side * side * EXAMPLES, Path::detect(), EXAMPLES);
-    let (mut input, mut output) = (random(rows, channels), random(rows, outputs));
-    let mut weight = random(taps.count() * channels, outputs);
-    let mut transposed = Matrix::zeros(taps.count() * outputs, channels);
+    let rows = side * side * EXAMPLES;
+    let layer = &mut Layer {
+        side,
+        input: random(rows, channels),
+        output: random(rows, outputs),
+        weight: random(taps.count() * channels, outputs),
+        transposed: random(taps.count() * outputs, channels),
+        operations: (2 * taps.pairs() * EXAMPLES * channels * outputs) as f64 / 1e9,
+        taps,
+        seconds,
+    };
+    [in_tiles(layer), by_taps(layer)].concat()
+}
+
+/// Those that compute a convolution in tiles.
+fn in_tiles(layer: &mut Layer) -> Vec<(&'static str, f64)> {
+    let Layer { side, input, output, weight, transposed, operations, seconds, .. } = layer;
+    let (path, examples, finish) = (Path::detect(), EXAMPLES, Finish::Store);
+    let tiles = |size| Tiles::new([*side, *side], &WINDOW, size).expect("3×3");
+    let mut transformed = Matrix::default();
+    let [two, four] = [Size::Two, Size::Four].map(|size| {
+        let transform = best(*seconds, || transform_weight(weight, false, size, path, &mut transformed));
+        let (tiles, weight) = (&tiles(size), &transformed);
+        let forward = best(*seconds, || {
+            Winograd { input, examples, tiles, weight, finish, path }.into_panels(output);
+        });
+        (forward, transform)
+    });
+    let (tiles, parts) = (&tiles(Size::Two), &mut Vec::new());
+    let weight_gradient = best(*seconds, || {
+        WinogradGradient { input, output_gradient: output, examples, tiles, path }.into(parts, weight);
+    });
+    transform_weight(transposed, true, Size::Two, path, &mut transformed);
+    let input_gradient = best(*seconds, || {
+        Winograd { input: output, examples, tiles, weight: &transformed, finish, path }.into_panels(input);
+    });
+    vec![
+        ("evaluation in tiles of 4×4", *operations / four.0),
+        ("evaluation in tiles of 4×4 with transform", *operations / (four.0 + four.1)),
+        ("Winograd forward", *operations / two.0),
+        ("Winograd forward with transform", *operations / (two.0 + two.1)),
+        ("Winograd input gradient", *operations / input_gradient),
+        ("Winograd weight gradient", *operations / weight_gradient),
+    ]
+}
+
+/// Those of the plain way.
+fn by_taps(layer: &mut Layer) -> Vec<(&'static str, f64)> {
+    let Layer { taps, input, output, weight, transposed, operations, seconds, .. } = layer;
+    let (path, examples, finish) = (Path::detect(), EXAMPLES, Finish::Store);
+    let forward = best(*seconds, || {
+        Convolution { input, examples, taps, weight, finish, path }.into_panels(output);
+    });
     let mut parts = Vec::new();
-    let operations = (2 * taps.pairs() * examples * channels * outputs) as f64;
-    let forward = best(seconds, || {
-        Convolution { input: &input, examples, taps: &taps, weight: &weight, finish: Finish::Store, path }
-            .into_panels(&mut output);
+    let weight_gradient = best(*seconds, || {
+        WeightGradient { input, output_gradient: output, examples, taps, path }.into(&mut parts, weight);
     });
-    let weight_gradient = best(seconds, || {
-        WeightGradient { input: &input, output_gradient: &output, examples, taps: &taps, path }
-            .into(&mut parts, &mut weight);
+    let transpose = best(*seconds, || transpose_taps(weight, taps.count(), transposed));
+    let flipped = &taps.flipped();
+    let input_gradient = best(*seconds, || {
+        Convolution { input: output, examples, taps: flipped, weight: transposed, finish, path }
+            .into_panels(input);
     });
-    let transpose = best(seconds, || transpose_taps(&weight, taps.count(), &mut transposed));
-    let input_gradient = best(seconds, || {
-        Convolution {
-            input: &output,
-            examples,
-            taps: &flipped,
-            weight: &transposed,
-            finish: Finish::Store,
-            path,
-        }
-        .into_panels(&mut input);
-    });
-    let (tiles, mut transformed) = (Tiles::new([side, side], &WINDOW).expect("3×3"), Matrix::default());
-    let transform = best(seconds, || transform_weight(&weight, false, path, &mut transformed));
-    let finish = Finish::Store;
-    let w_forward = best(seconds, || {
-        Winograd { input: &input, examples, tiles: &tiles, weight: &transformed, finish, path }
-            .into_panels(&mut output);
-    });
-    let w_weight_gradient = best(seconds, || {
-        WinogradGradient { input: &input, output_gradient: &output, examples, tiles: &tiles, path }
-            .into(&mut parts, &mut weight);
-    });
-    transform_weight(&transposed, true, path, &mut transformed);
-    let w_input_gradient = best(seconds, || {
-        Winograd { input: &output, examples, tiles: &tiles, weight: &transformed, finish, path }
-            .into_panels(&mut input);
-    });
-    [
-        ("Winograd forward", operations / w_forward / 1e9),
-        ("Winograd forward with transform", operations / (w_forward + transform) / 1e9),
-        ("Winograd input gradient", operations / w_input_gradient / 1e9),
-        ("Winograd weight gradient", operations / w_weight_gradient / 1e9),
-        ("forward", operations / forward / 1e9),
-        ("input gradient", operations / input_gradient / 1e9),
-        ("input gradient with transposition", operations / (input_gradient + transpose) / 1e9),
-        ("weight gradient", operations / weight_gradient / 1e9),
+    vec![
+        ("forward", *operations / forward),
+        ("input gradient", *operations / input_gradient),
+        ("input gradient with transposition", *operations / (input_gradient + transpose)),
+        ("weight gradient", *operations / weight_gradient),
     ]
 }
 

@@ -3,8 +3,9 @@
 //! Initial values and examples are formulas; `data/make_models.py` wrote what `PyTorch` makes of them in float64, so that what differs is
 //! our rounding alone.
 
-use layerwise::nn::kernels::Path;
+use layerwise::nn::kernels::{Matrix, Path};
 use layerwise::nn::learner::Learner;
+use layerwise::nn::links::Spare;
 use layerwise::nn::network::Network;
 use layerwise::nn::optimizer::{Optimizer, Sgd, Update};
 use layerwise::nn::params::{Parameter, Params};
@@ -158,6 +159,18 @@ fn initial(network: &Network, shift: f32) -> Params {
     Params(network.tensors().enumerate().map(parameter).collect())
 }
 
+/// The logits of some examples.
+fn evaluate(network: &Network, params: &Params, input: &[f32]) -> Vec<f32> {
+    let (mut batch, mut output, mut spare) = (Matrix::default(), Matrix::default(), Spare::default());
+    network.input().load(input, &mut batch);
+    for layer in 0..network.layers().len() {
+        let examples = input.len() / network.features();
+        network.prepare(layer, params).forward(&batch, examples, &mut output, &mut spare);
+        std::mem::swap(&mut batch, &mut output);
+    }
+    batch.to_rows()
+}
+
 /// How far two numbers are from each other, relative to a magnitude.
 fn relative(ours: f64, theirs: f64, magnitude: f64) -> f64 {
     (ours - theirs).abs() / magnitude.max(f64::MIN_POSITIVE)
@@ -265,6 +278,20 @@ fn vision_transformers_agree_with_pytorch() {
 #[test]
 fn mixers_agree_with_pytorch() {
     agrees_with_pytorch(&CASES[6]);
+}
+
+/// Evaluation has larger tiles than training, and so other roundings. (Norms, here of the batch, are another function there.)
+#[test]
+fn evaluation_agrees_with_pytorch() {
+    for case in CASES.iter().filter(|case| !case.name.ends_with("-bn")) {
+        let (theirs, [of_logits, ..]) = (PyTorch::read(case.name), case.bounds);
+        for path in Path::available() {
+            let network = case.network().on(path);
+            let logits = evaluate(&network, &initial(&network, case.shift), &case.input());
+            let far = difference(&logits, theirs.values("logits"));
+            assert!(far < of_logits, "{}, {}: logits differ by {far}", case.name, path.name());
+        }
+    }
 }
 
 /// A step on each path, relative to the largest magnitude of each tensor. Fifty-odd norms of a few positions amplify the rounding of

@@ -88,6 +88,7 @@ fn models_agree_with_candle() {
     }
 }
 
+/// Of networks without convolutions: `models.rs` says how near the others are.
 #[test]
 fn evaluation_gives_the_bits_of_training() {
     let vit: Arch =

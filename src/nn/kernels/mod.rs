@@ -28,10 +28,10 @@ pub use finish::Finish;
 pub use matrix::Matrix;
 pub use pool::Pooling;
 pub use product::Product;
-pub use winograd::{Tiles, Winograd, WinogradGradient, transform_weight};
+pub use winograd::{Size, Tiles, Winograd, WinogradGradient, transform_weight};
 
 /// Raised when a change of the kernels changes results.
-const GENERATION: u32 = 2;
+const GENERATION: u32 = 3;
 
 /// Which instructions the kernels use; one exists only where the machine has them. Results of two paths differ in the
 /// last bits.

@@ -6,7 +6,7 @@
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use crate::nn::kernels::matrix::{LANES, Matrix, PANEL};
+use crate::nn::kernels::matrix::{self, Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 use crate::nn::kernels::{Finish, Path};
 
@@ -84,13 +84,11 @@ impl Product<'_> {
     /// Reads 64 rows of the left operand from end to end: the machine reads ahead of such a pass, but not of the tiles, which go from
     /// panel to panel.
     fn fetch(&self, first: usize) {
-        let mut bits = 0;
         for strip in 0..self.left.columns().div_ceil(PANEL) {
             let (values, stride, _) = self.left.strip(strip);
-            let lines = values[first * stride..].iter().take(PANEL * stride).step_by(LANES);
-            bits = lines.fold(bits, |bits, value| bits | value.to_bits());
+            let rows = &values[first * stride..];
+            matrix::fetch(&rows[..rows.len().min(PANEL * stride)]);
         }
-        std::hint::black_box(bits);
     }
 
     /// Computes the rows of a panel from `first` on, as many as `out` has.

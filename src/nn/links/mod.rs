@@ -165,7 +165,8 @@ impl Spare {
 
 /// A link with values, ready to be trained. Parallel within; the bits do not depend on the number of threads.
 pub trait Train: Send {
-    /// Maps a batch to `output`, which is reshaped: the same bits as [`Evaluate::forward`], but for norms, which here are of the batch.
+    /// Maps a batch to `output`, which is reshaped: what [`Evaluate::forward`] does, but for norms, which here are of the batch; and the same
+    /// bits, but for convolutions in tiles, which there are larger.
     fn forward(&mut self, input: &Matrix, examples: usize, output: &mut Matrix, spare: &mut Spare);
     /// Computes the gradients of the variables, and of the input if it is asked for.
     fn backward(&mut self, pass: Backward);

@@ -20,7 +20,7 @@ use std::ops::Range;
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
-use crate::nn::kernels::matrix::{LANES, Matrix, PANEL};
+use crate::nn::kernels::matrix::{self, Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
 use crate::nn::kernels::{Finish, Path};
 
@@ -107,13 +107,10 @@ impl Convolution<'_> {
     /// but not so well ahead of the tiles, which go from tap to tap.
     fn fetch(&self, position: usize) {
         let Some(last) = self.taps.of(position).iter().map(|sight| sight.position).max() else { return };
-        let mut bits = 0;
         for strip in 0..self.input.columns().div_ceil(PANEL) {
             let (values, stride, _) = self.input.strip(strip);
-            let values = &values[last * self.examples * stride..][..self.examples * stride];
-            bits = values.iter().step_by(LANES).fold(bits, |bits, value| bits | value.to_bits());
+            matrix::fetch(&values[last * self.examples * stride..][..self.examples * stride]);
         }
-        std::hint::black_box(bits);
     }
 }
 

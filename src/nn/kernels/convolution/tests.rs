@@ -96,7 +96,7 @@ impl Setting {
         Convolution { input, examples: self.shape.examples, taps, weight, finish, path }
     }
 
-    fn result(&self, finish: Finish, path: Path) -> Matrix {
+    pub(in crate::nn::kernels) fn result(&self, finish: Finish, path: Path) -> Matrix {
         let mut out = blank(&self.gradient);
         self.forward(finish, path).into_panels(&mut out);
         out
@@ -179,6 +179,15 @@ impl Plain {
         for (value, [sum, size]) in rows.iter().zip(&self.0) {
             assert!((f64::from(*value) - sum).abs() <= tolerance(*size), "{about}: {value} {sum}");
         }
+    }
+
+    /// How far a result is off at most, relative to the largest number.
+    pub(in crate::nn::kernels) fn difference(&self, result: &Matrix) -> f64 {
+        let rows = result.to_rows();
+        assert_eq!(self.0.len(), rows.len());
+        let largest = self.0.iter().fold(0.0, |largest, [sum, _]| sum.abs().max(largest));
+        let far = rows.iter().zip(&self.0).map(|(value, [sum, _])| (f64::from(*value) - sum).abs());
+        far.fold(0.0, f64::max) / largest
     }
 
     /// The largest magnitude of terms.

@@ -1,15 +1,15 @@
-//! 3×3 convolutions of stride 1 with fewer multiplications (Winograd's F(2×2, 3×3); Lavin and Gray 2015, section 4.1).
+//! 3×3 convolutions of stride 1 with fewer multiplications (Winograd's F(2×2, 3×3) and F(4×4, 3×3); Lavin and Gray 2015, section 4).
 //!
-//! The output is cut into tiles of 2×2 positions, each of which sees 4×4 input positions. With the transforms A, B and G
-//! (`transforms.rs`),
+//! The output is cut into tiles of 2×2 positions, each of which sees 4×4 input positions; or of 4×4, which see 6×6. With the
+//! transforms A, B and G (`transforms.rs`),
 //!
 //! ```text
 //! output tile = Aᵀ·[ (G·weight·Gᵀ) ⊙ (Bᵀ·input tile·B) ]·A
 //! ```
 //!
-//! where ⊙ multiplies each of the 16 elements by itself: a matrix product of channels and output channels, for all examples
-//! at once. That is 16 multiplications for 4 outputs, in the place of 36. Sums differ from those of a plain convolution in
-//! the last bits.
+//! where ⊙ multiplies each of the 16 (36) elements by itself: a matrix product of channels and output channels, for all examples
+//! at once. That is 16 multiplications for 4 outputs, in the place of 36; or 36 for 16, in the place of 144. Sums differ from those
+//! of a plain convolution in the last bits: `tests.rs` says how far.
 
 mod tiles;
 mod transforms;
@@ -20,34 +20,20 @@ use std::ops::Range;
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use crate::nn::kernels::matrix::{Matrix, PANEL};
+use crate::nn::kernels::matrix::{self, Matrix, PANEL};
 use crate::nn::kernels::tile::{self, Begin, Strided, Terms};
-use crate::nn::kernels::{Finish, Path, Taps, Window};
+use crate::nn::kernels::{Finish, Path};
 
-pub use tiles::Tiles;
+use tiles::Tile;
+pub use tiles::{Size, Tiles};
 pub use transforms::transform_weight;
-use transforms::{InputTransform, OutputTransform, Transform};
+use transforms::{InputTransform, OutputTransform};
 pub use weight_gradient::WinogradGradient;
 
-/// Elements of a transformed tile.
-const ELEMENTS: usize = 16;
-/// Examples that are transformed at once, at most: what is made of them stays in the second cache.
+/// Examples that are transformed at once, at most: what is made of them stays near, and the weight serves them all.
 const EXAMPLES: usize = 64;
-/// Channels, from which on it is worth it.
-const LEAST: usize = 32;
 /// Stands for positions on padding.
 static ZEROS: [f32; EXAMPLES * PANEL] = [0.0; EXAMPLES * PANEL];
-
-/// Whether a convolution of so many channels and output channels is better computed in this way.
-///
-/// Small maps have more taps on padding, which the plain way leaves out; and with few channels, the transforms cost more than
-/// the products.
-pub fn is_faster(map: [usize; 2], window: &Window, channels: [usize; 2]) -> bool {
-    let Some(tiles) = Tiles::new(map, window) else { return false };
-    let few = channels.iter().any(|channels| *channels < LEAST);
-    !few && window.padding.iter().all(|padding| *padding <= 2)
-        && 2 * Taps::new(map, window).pairs() >= 3 * ELEMENTS * tiles.all().len()
-}
 
 /// A convolution to be computed.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +83,7 @@ impl Winograd<'_> {
         let Self { input, examples, tiles, weight, .. } = *self;
         let rows = tiles.outputs() * examples;
         assert_eq!(tiles.inputs() * examples, input.rows(), "rows of a convolution's input");
-        assert_eq!(ELEMENTS * input.columns(), weight.rows(), "rows of its weight");
+        assert_eq!(tiles.size().elements() * input.columns(), weight.rows(), "rows of its weight");
         assert_eq!((rows, weight.columns()), (out.rows(), out.columns()), "shape of its result");
         let step = at_once(examples);
         let ranges = || (0..examples).step_by(step).map(move |first| first..examples.min(first + step));
@@ -140,30 +126,43 @@ impl Task<'_> {
     }
 
     fn run_with(self, Scratch { input, output }: &mut Scratch, of: &Winograd) {
-        let Winograd { weight, finish, path, .. } = *of;
-        let (tile, rows) = (&of.tiles.all()[self.tile], self.examples.len());
-        input.set_shape(ELEMENTS * spaced(rows), of.input.columns());
-        for strip in 0..of.input.columns().div_ceil(PANEL) {
-            let maps = Maps::new(of.input, strip, of.examples, &self.examples);
-            let out = &mut input.values_mut()[strip * PANEL * ELEMENTS * spaced(rows)..];
-            maps.transform_into::<InputTransform, 4>(&tile.sees, path, out);
-        }
+        let Winograd { tiles, weight, finish, path, .. } = *of;
+        let (tile, size, rows) = (&tiles.all()[self.tile], tiles.size(), self.examples.len());
+        self.transform(of, tile, input);
         let mut places = self.out.into_iter();
         for panel in 0..weight.columns().div_ceil(PANEL) {
             let width = weight.panel(panel).1;
-            output.set_shape(ELEMENTS * spaced(rows), width);
+            output.set_shape(size.elements() * spaced(rows), width);
             for (element, out) in output.values_mut().chunks_exact_mut(spaced(rows) * width).enumerate() {
                 let products = Products { input, weight, rows, panel, element };
                 tile::sum(&products, Begin::Zero, path, &mut out[..rows * width], width);
             }
-            let mut of_panel = tile.gives.map(|row| row.map(|position| position.and_then(|_| places.next())));
-            let mut elements = output.values().chunks_exact(spaced(rows) * width);
-            let elements = square(|| &elements.next().expect("there are sixteen")[..rows * width]);
-            transforms::twice::<OutputTransform, 4, 2>(path, elements, &mut of_panel);
-            for (position, out) in tile.gives.iter().flatten().zip(of_panel.into_iter().flatten()) {
-                if let (Some(position), Some(out)) = (position, out) {
-                    finish.apply(panel, position * of.examples + self.examples.start, out);
-                }
+            let mut gives: Vec<_> =
+                tile.gives.iter().map(|position| Some((position.as_ref()?, places.next()?))).collect();
+            let from = output.values().chunks_exact(spaced(rows) * width).map(|sums| &sums[..rows * width]);
+            let to = gives.iter_mut().map(|given| given.as_mut().map(|(_, out)| &mut **out));
+            match size {
+                Size::Two => transforms::twice::<OutputTransform, 4, 2>(path, from, to),
+                Size::Four => transforms::twice::<OutputTransform, 6, 4>(path, from, to),
+            }
+            for (position, out) in gives.into_iter().flatten() {
+                finish.apply(panel, position * of.examples + self.examples.start, out);
+            }
+        }
+    }
+
+    /// Transforms what the tile sees.
+    fn transform(&self, of: &Winograd, tile: &Tile, out: &mut Matrix) {
+        let size = of.tiles.size();
+        let rows = size.elements() * spaced(self.examples.len());
+        out.set_shape(rows, of.input.columns());
+        for (strip, out) in out.values_mut().chunks_mut(PANEL * rows).enumerate() {
+            let maps = Maps::new(of.input, strip, of.examples, &self.examples);
+            maps.fetch(&tile.sees);
+            let (from, to) = (maps.at(&tile.sees), maps.elements(out));
+            match size {
+                Size::Two => transforms::twice::<InputTransform, 4, 4>(of.path, from, to),
+                Size::Four => transforms::twice::<InputTransform, 6, 6>(of.path, from, to),
             }
         }
     }
@@ -183,33 +182,27 @@ impl<'a> Maps<'a> {
         Self { values, width, examples, some }
     }
 
-    /// Transforms a tile of positions; `out` begins with the panel of the elements' rows.
-    fn transform_into<T: Transform<N, 4>, const N: usize>(
-        &self,
-        positions: &[[Option<usize>; N]; N],
-        path: Path,
-        out: &mut [f32],
-    ) {
-        let from = positions.map(|row| row.map(|position| self.rows(position)));
-        let mut elements = out.chunks_exact_mut(spaced(self.some.len()) * self.width);
-        transforms::twice::<T, N, 4>(path, from, &mut square(|| elements.next()));
-    }
-
-    /// The examples at a position, or on padding.
-    fn rows(&self, position: Option<usize>) -> &'a [f32] {
+    /// The examples at each position, or on padding.
+    fn at(&self, positions: &[Option<usize>]) -> impl Iterator<Item = &'a [f32]> {
         let count = self.some.len() * self.width;
-        match position {
+        positions.iter().map(move |position| match position {
             Some(position) => {
                 &self.values[(position * self.examples + self.some.start) * self.width..][..count]
             }
             None => &ZEROS[..count],
-        }
+        })
     }
-}
 
-/// A square of what comes, row by row.
-fn square<T, const N: usize>(mut next: impl FnMut() -> T) -> [[T; N]; N] {
-    [(); N].map(|()| [(); N].map(|()| next()))
+    /// Reads the examples from end to end, position by position: the machine reads ahead of such a pass, but not of all positions at
+    /// once.
+    fn fetch(&self, positions: &[Option<usize>]) {
+        self.at(positions).for_each(matrix::fetch);
+    }
+
+    /// Cuts what begins with the panel of the elements' rows.
+    fn elements<'o>(&self, out: &'o mut [f32]) -> impl Iterator<Item = Option<&'o mut [f32]>> {
+        out.chunks_exact_mut(spaced(self.some.len()) * self.width).map(Some)
+    }
 }
 
 /// The product of an element: rows × channels by channels × a panel of output channels.

@@ -9,7 +9,10 @@ use crate::nn::kernels::tile::{self, Begin, Strided};
 use crate::nn::kernels::winograd::transforms::{
     self, GradientTransform, InputTransform, WeightGradientTransform,
 };
-use crate::nn::kernels::winograd::{ELEMENTS, Maps, SCRATCH, Scratch, Tiles, at_once, spaced, square};
+use crate::nn::kernels::winograd::{Maps, SCRATCH, Scratch, Size, Tiles, at_once, spaced};
+
+/// Elements of a tile of 2×2.
+const ELEMENTS: usize = Size::Two.elements();
 
 /// The gradient at the weight of a convolution, to be computed.
 ///
@@ -36,6 +39,7 @@ impl WinogradGradient<'_> {
         assert_eq!(self.tiles.inputs() * self.examples, self.input.rows(), "rows of a convolution's input");
         assert_eq!(self.tiles.outputs() * self.examples, self.output_gradient.rows(), "rows of its gradient");
         assert_eq!((9 * channels, outputs), (out.rows(), out.columns()), "shape of a weight's gradient");
+        assert_eq!(Size::Two, self.tiles.size(), "training is in tiles of 2×2");
         let (count, size) = groups(self.tiles.all().len(), channels, outputs);
         if parts.len() < count {
             parts.resize_with(count, Matrix::default);
@@ -57,13 +61,10 @@ impl WinogradGradient<'_> {
         pieces(out, 9).into_par_iter().for_each(|piece| {
             let (values, width) = sum.panel(piece.panel);
             let length = piece.taps[0].len();
-            let element = |row: usize, column: usize| {
-                &values[((4 * row + column) * channels + piece.strip * PANEL) * width..][..length]
-            };
-            let elements = [0, 1, 2, 3].map(|row| [0, 1, 2, 3].map(|column| element(row, column)));
-            let mut taps = piece.taps.into_iter();
-            let mut taps = square(|| taps.next());
-            transforms::twice::<WeightGradientTransform, 4, 3>(self.path, elements, &mut taps);
+            let elements = (0..ELEMENTS)
+                .map(|element| &values[(element * channels + piece.strip * PANEL) * width..][..length]);
+            let taps = piece.taps.into_iter().map(Some);
+            transforms::twice::<WeightGradientTransform, 4, 3>(self.path, elements, taps);
         });
     }
 
@@ -81,14 +82,13 @@ impl WinogradGradient<'_> {
                 let some = first..examples.min(first + step);
                 let rows = some.len();
                 input.set_shape(ELEMENTS * spaced(rows), columns);
-                Maps::new(self.input, piece.strip, examples, &some).transform_into::<InputTransform, 4>(
-                    &tile.sees,
-                    path,
-                    input.values_mut(),
-                );
+                let maps = Maps::new(self.input, piece.strip, examples, &some);
+                let (from, to) = (maps.at(&tile.sees), maps.elements(input.values_mut()));
+                transforms::twice::<InputTransform, 4, 4>(path, from, to);
                 output.set_shape(ELEMENTS * spaced(rows), width);
-                Maps::new(self.output_gradient, piece.panel, examples, &some)
-                    .transform_into::<GradientTransform, 2>(&tile.gives, path, output.values_mut());
+                let maps = Maps::new(self.output_gradient, piece.panel, examples, &some);
+                let (from, to) = (maps.at(&tile.gives), maps.elements(output.values_mut()));
+                transforms::twice::<GradientTransform, 2, 4>(path, from, to);
                 let stride = input.panel(0).1;
                 let lefts = input.values().chunks_exact(spaced(rows) * stride);
                 let rights = output.values().chunks_exact(spaced(rows) * width);

@@ -1,6 +1,7 @@
 //! A convolution with zero padding, with or without a bias and a ReLU behind it.
 //!
-//! How it is computed depends on its shape only: tap by tap, or in tiles where that takes fewer multiplications.
+//! How it is computed depends on its shape only: tap by tap, or in tiles where that takes fewer multiplications. The tiles of evaluation
+//! may be larger than those of training, and so the outputs differ in the last bits.
 
 mod tapped;
 mod tiled;
@@ -10,7 +11,7 @@ use std::cell::Cell;
 use candle_core::Tensor;
 
 use crate::nn::init::Distribution;
-use crate::nn::kernels::{Finish, Matrix, Path, Window, norm, winograd};
+use crate::nn::kernels::{Finish, Matrix, Path, Tiles, Window, norm};
 use crate::nn::links::variable::{Layout, Variable};
 use crate::nn::links::{Affine, Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
@@ -33,9 +34,9 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// Whether it is computed in tiles.
-    fn is_tiled(&self) -> bool {
-        winograd::is_faster(self.input.map, &self.window, [self.input.channels, self.channels])
+    /// Channels that come in, and that go out.
+    fn widths(&self) -> [usize; 2] {
+        [self.input.channels, self.channels]
     }
 
     /// Weight and bias for the kernels. A bias that is not there is zero.
@@ -45,10 +46,9 @@ impl Convolution {
     }
 
     fn packed_evaluator(&self, weight: Matrix, finishing: Finishing) -> Box<dyn Evaluate> {
-        if self.is_tiled() {
-            Box::new(tiled::Evaluator::new(self, &weight, finishing))
-        } else {
-            Box::new(tapped::Evaluator::new(self, weight, finishing))
+        match Tiles::for_evaluation(self.input.map, &self.window, self.widths()) {
+            Some(tiles) => Box::new(tiled::Evaluator::new(tiles, &weight, finishing)),
+            None => Box::new(tapped::Evaluator::new(self, weight, finishing)),
         }
     }
 }
@@ -93,10 +93,10 @@ impl Link for Convolution {
     }
 
     fn trainer(&self, values: &[&Parameter], path: Path) -> Box<dyn Train> {
-        let method: Box<dyn Method> = if self.is_tiled() {
-            Box::new(tiled::Tiled::new(self, path))
-        } else {
-            Box::new(tapped::Tapped::new(self, path))
+        let tiles = Tiles::for_training(self.input.map, &self.window, self.widths());
+        let method: Box<dyn Method> = match tiles {
+            Some(tiles) => Box::new(tiled::Tiled::new(self, tiles, path)),
+            None => Box::new(tapped::Tapped::new(self, path)),
         };
         Box::new(Trainer {
             weight: Variable::new(values[0], Layout::Taps),

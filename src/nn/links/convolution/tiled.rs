@@ -1,15 +1,10 @@
-//! In tiles of 2×2 output positions.
+//! In tiles of output positions.
 
 use crate::nn::kernels::{
     Finish, Matrix, Path, Tiles, Window, Winograd, WinogradGradient, transform_weight, transpose_taps,
 };
 use crate::nn::links::convolution::{Convolution, Finishing, Method, Work};
-use crate::nn::links::{Evaluate, Spare};
-
-/// The tiles of a link that [`is_faster`](crate::nn::kernels::winograd::is_faster) in tiles.
-fn tiles(map: [usize; 2], window: &Window) -> Tiles {
-    Tiles::new(map, window).expect("what is computed in tiles has 3×3 taps and stride 1")
-}
+use crate::nn::links::{Evaluate, Link, Spare};
 
 pub(super) struct Evaluator {
     tiles: Tiles,
@@ -19,10 +14,10 @@ pub(super) struct Evaluator {
 }
 
 impl Evaluator {
-    pub(super) fn new(link: &Convolution, weight: &Matrix, finishing: Finishing) -> Self {
+    pub(super) fn new(tiles: Tiles, weight: &Matrix, finishing: Finishing) -> Self {
         let mut transformed = Matrix::default();
-        transform_weight(weight, false, finishing.path, &mut transformed);
-        Self { tiles: tiles(link.input.map, &link.window), weight: transformed, finishing }
+        transform_weight(weight, false, tiles.size(), finishing.path, &mut transformed);
+        Self { tiles, weight: transformed, finishing }
     }
 }
 
@@ -43,10 +38,10 @@ pub(super) struct Tiled {
 }
 
 impl Tiled {
-    pub(super) fn new(link: &Convolution, path: Path) -> Self {
-        let (map, window) = (link.input.map, link.window);
-        let back = Window { padding: window.padding.map(|padding| 2 - padding), ..window };
-        Self { tiles: tiles(map, &window), flipped: tiles(window.output(map), &back), path }
+    pub(super) fn new(link: &Convolution, tiles: Tiles, path: Path) -> Self {
+        let back = Window { padding: link.window.padding.map(|padding| 2 - padding), ..link.window };
+        let flipped = Tiles::new(link.output().map, &back, tiles.size());
+        Self { tiles, flipped: flipped.expect("what has tiles has 3×3 taps and stride 1"), path }
     }
 }
 
@@ -62,7 +57,7 @@ impl Method for Tiled {
         let Self { tiles, path, .. } = self;
         out.set_shape(tiles.outputs() * examples, weight.columns());
         Work::lend(|Work { transformed, .. }| {
-            transform_weight(weight, false, *path, transformed);
+            transform_weight(weight, false, tiles.size(), *path, transformed);
             Winograd { input, examples, tiles, weight: transformed, finish, path: *path }.into_panels(out);
         });
     }
@@ -90,7 +85,7 @@ impl Method for Tiled {
         let Self { flipped: tiles, path, .. } = self;
         Work::lend(|Work { transposed, transformed, .. }| {
             transpose_taps(weight, 9, transposed);
-            transform_weight(transposed, true, *path, transformed);
+            transform_weight(transposed, true, tiles.size(), *path, transformed);
             out.set_shape(tiles.outputs() * examples, transposed.columns());
             Winograd { input: output_gradient, examples, tiles, weight: transformed, finish, path: *path }
                 .into_panels(out);

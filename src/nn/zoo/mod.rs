@@ -2,6 +2,7 @@
 
 mod fcn;
 mod resnet;
+mod resnet_v1;
 mod vgg;
 mod vit;
 
@@ -40,6 +41,8 @@ models! {
     Vgg(vgg::Vgg),
     /// Residual blocks, for small images.
     Resnet(resnet::ResNet),
+    /// Residual blocks as torchvision has them, for weights to import.
+    ResnetV1(resnet_v1::ResNetV1),
     /// Attention among patches of images.
     Vit(vit::Vit),
 }

@@ -88,7 +88,7 @@ impl Vit {
             ("", Box::new(Gelu(hidden))),
             ("mlp.fc2", Box::new(dense(hidden, self.width))),
         ];
-        let shortcut = |parts| -> Box<dyn Link> { Box::new(Shortcut(Box::new(Sequence(parts)))) };
+        let shortcut = |parts| -> Box<dyn Link> { Box::new(Shortcut::around(Sequence(parts))) };
         Sequence(vec![("", shortcut(attention)), ("", shortcut(perceptron))])
     }
 }

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod figure;
 #[cfg(test)]
 mod fixture;
+pub mod import;
 #[cfg(test)]
 mod incremental;
 pub mod parameters;
@@ -45,6 +46,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<download::Download>(),
     Kind::of::<sample::Sample>(),
     Kind::of::<train::Train>(),
+    Kind::of::<import::Import>(),
     Kind::of::<checkpoint::Checkpoint>(),
     Kind::of::<reset::Reset>(),
     Kind::of::<evaluate::Evaluate>(),

@@ -12,6 +12,7 @@ mod flags;
 mod housekeeping;
 mod incremental;
 mod language;
+mod libraries;
 mod models;
 mod numerics;
 mod paper;

@@ -70,6 +70,7 @@ fn agrees_with_candle(network: &Network, params: &Params, classes: usize, rows: 
 fn models_agree_with_candle() {
     for (arch, shape, rows, tolerance) in [
         (r#"{"vgg": {"depth": 11, "head": 24}}"#, [3, 32, 32], 3, 1e-5),
+        (r#"{"vgg": {"depth": 11, "width": 8, "head": 24}}"#, [3, 70, 70], 3, 1e-5),
         (r#"{"resnet": {"depth": 18}}"#, [3, 8, 8], 4, 1e-4),
         (r#"{"resnet": {"depth": 18, "bn": true}}"#, [1, 9, 9], 5, 1e-3),
         (r#"{"resnet": {"depth": 50}}"#, [3, 8, 8], 2, 1e-4),

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::LayerName;
+use crate::nn::import::{Names, Prefix};
 use crate::nn::init::Distribution;
 use crate::nn::kernels::Window;
 use crate::nn::links::convolution::Convolution;
@@ -124,6 +125,10 @@ impl Model for ResNetV1 {
         problem::first([(blocks(self.depth).is_some(), depth), (self.width >= 1, width)])
     }
 
+    fn prefixes(&self, _: Names) -> Option<Vec<Prefix>> {
+        Some(vec![Prefix::new("stem.", "")]) // timm calls them as torchvision does
+    }
+
     fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
         let stem = self.stem(Shape { channels, map: [height, width] });
         let mut shape = stem.output();
@@ -162,7 +167,8 @@ mod tests {
             (101, 35, 44_549_160),
             (152, 52, 60_192_808),
         ] {
-            let arch: Arch = serde_json::from_str(&format!(r#"{{"resnet_v1": {{"depth": {depth}}}}}"#)).unwrap();
+            let arch: Arch =
+                serde_json::from_str(&format!(r#"{{"resnet_v1": {{"depth": {depth}}}}}"#)).unwrap();
             assert_eq!((arch.problem(), arch.name()), (None, format!("resnet{depth}-v1")));
             let network = arch.network([3, 224, 224], 1000);
             assert_eq!(network.layers().len(), layers);

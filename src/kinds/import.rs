@@ -1,0 +1,115 @@
+//! `import`: a network that was trained elsewhere, as a run: its weights are the final checkpoint, and all that is done with a trained run
+//! can be done with it.
+//!
+//! The files belong to the project, and their content to the key. A run knows its epochs, and this one none: the final checkpoint counts as
+//! epoch 1, the initial values as epoch 0 where they are given. Without them, layers can only be re-randomized: from the initial
+//! distributions of our model, by the draws of a run of seed 0. Deliberately not here: learning curves.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::base::fsx;
+use crate::kinds::{RUN, parameters};
+use crate::nn::import::{self, Names};
+use crate::nn::problem::Problem;
+use crate::nn::run::{self, Description};
+use crate::nn::zoo::Arch;
+use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
+
+/// The epoch that the final checkpoint counts as.
+const FINAL: u32 = 1;
+
+/// Parameters of `import`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// The weights: a safetensors file of the project.
+    file: String,
+    /// The weights before training, likewise, if they are known.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    init: Option<String>,
+    /// Architecture.
+    model: Arch,
+    /// Channels, height and width of an example.
+    shape: [usize; 3],
+    /// Number of classes.
+    classes: usize,
+    /// Whose names the tensors have in the files: `own`, as in our checkpoints, `torchvision` or `timm`.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    names: Names,
+}
+
+impl Import {
+    /// The files, with the epochs that they count as.
+    fn files(&self) -> impl Iterator<Item = (u32, &str)> {
+        let init = self.init.iter().map(|file| (0, file.as_str()));
+        init.chain([(FINAL, self.file.as_str())])
+    }
+
+    fn check_files(&self) -> Result<(), ParameterError> {
+        for (epoch, file) in self.files() {
+            if let Some(problem) = parameters::path_problem(file) {
+                let message = format!("'{file}' cannot be a path here: {problem}");
+                let hint = "write a path below the project's folder, as in 'weights/resnet18.safetensors'";
+                return Err(ParameterError::new(if epoch == 0 { "init" } else { "file" }, message, hint));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Stage for Import {
+    const KIND: &'static str = "import";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "take the weights of a network that was trained elsewhere";
+    const SLOTS: &'static [Slot] = &[];
+    const OUTPUT: ArtifactType = RUN;
+
+    fn check(&self) -> Result<(), ParameterError> {
+        self.check_files()?;
+        let at = |path: &str, message: &str, hint| Err(ParameterError::new(path, message, hint));
+        if self.shape.contains(&0) {
+            return at("shape", "the examples are empty", "give channels, height and width");
+        }
+        if self.classes == 0 {
+            return at("classes", "there is no class", "give 1 or more");
+        }
+        let problem = self.model.problem().or_else(|| self.model.misfit(self.shape));
+        if let Some(Problem { path, message, hint }) = problem {
+            return at(&format!("model.{path}"), message, hint);
+        }
+        if self.model.prefixes(self.names).is_none() {
+            let (names, model) = (self.names.as_str(), self.model.name());
+            let message = format!("{names} has no network like '{model}'");
+            return at("names", &message, "rename the tensors as ours, and leave 'names' out");
+        }
+        Ok(())
+    }
+
+    fn sources(&self) -> Vec<String> {
+        self.files().map(|(_, file)| file.to_owned()).collect()
+    }
+
+    fn run(&self, _: &Inputs, context: &Context) -> Result<(), StageError> {
+        let network = self.model.network(self.shape, self.classes);
+        let prefixes = self.model.prefixes(self.names).expect("the names were checked");
+        for (epoch, file) in self.files() {
+            context.check_cancelled()?;
+            let bytes = fsx::read(&context.root.join(file))?;
+            let params = import::params(&network, &prefixes, &bytes)
+                .map_err(|error| StageError::with_hint(format!("'{file}' {error}"), error.hint()))?;
+            run::write_checkpoint(context.out, epoch, &params)?;
+        }
+        let description = Description {
+            version: run::VERSION,
+            arch: self.model.clone(),
+            seed: 0,
+            shape: self.shape,
+            classes: self.classes,
+            dataset: None,
+            epochs: FINAL,
+            checkpoints: self.files().map(|(epoch, _)| epoch).collect(),
+        };
+        Ok(run::write_description(context.out, &description)?)
+    }
+}

@@ -1,0 +1,168 @@
+//! Weights that another program wrote, as parameters of a network.
+//!
+//! A file is a safetensors file, its tensors under names of ours or of a library whose network is the same; of these a model says how they
+//! begin ([`Arch::prefixes`](crate::nn::zoo::Arch::prefixes)). Shapes are never adapted, and nothing is left over: a network that is not
+//! quite the one in the file is an error. Deliberately not here: pickles, which are programs.
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::base::suggest;
+use crate::nn::links::TensorSpec;
+use crate::nn::network::Network;
+use crate::nn::params::{Parameter, Params};
+
+/// Whose names the tensors of a file have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Names {
+    /// Ours, as in a checkpoint.
+    #[default]
+    Own,
+    /// Those of torchvision.
+    Torchvision,
+    /// Those of timm.
+    Timm,
+}
+
+impl Names {
+    /// The word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Torchvision => "torchvision",
+            Self::Timm => "timm",
+        }
+    }
+}
+
+/// How the names of some tensors begin, here and in another library.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prefix {
+    /// Here.
+    pub ours: String,
+    /// There.
+    pub theirs: String,
+}
+
+impl Prefix {
+    /// Joins the two.
+    pub fn new(ours: impl Into<String>, theirs: impl Into<String>) -> Self {
+        Self { ours: ours.into(), theirs: theirs.into() }
+    }
+}
+
+/// Why a file is not the parameters of a network. A message continues the name of the file.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ImportError {
+    #[error("is no safetensors file but what 'torch.save' writes: a program that makes tensors")]
+    Pickle,
+    #[error("is not a safetensors file: {0}")]
+    Format(SafeTensorError),
+    #[error("has no tensor {}", list(missing))]
+    Missing { missing: Vec<String>, unused: Vec<String> },
+    #[error("has '{tensor}' in the shape {found:?}, where the network takes {expected:?}")]
+    Shape { tensor: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error("has '{tensor}' in the type {found}, where f32, f16 and bf16 are read")]
+    Type { tensor: String, found: Dtype },
+    #[error("has what the network has no place for: {}", list(tensors))]
+    Superfluous { tensors: Vec<String> },
+}
+
+impl ImportError {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Pickle => "convert it, as in: python3 -c \"import torch, safetensors.torch as s; \
+                s.save_file(torch.load('weights.pt', 'cpu', weights_only=True), 'weights.safetensors')\""
+                .to_owned(),
+            Self::Format(_) => "write it with 'safetensors.torch.save_file', or download it again".to_owned(),
+            Self::Missing { missing, unused } => match alike(&missing[0], unused) {
+                Some(name) => format!("did you mean '{name}'? choose 'names' and 'model' to fit the file"),
+                None => "choose 'names' and 'model' to fit the file".to_owned(),
+            },
+            Self::Shape { .. } => "choose 'model', 'shape' and 'classes' to fit the file".to_owned(),
+            Self::Type { .. } => "convert the tensors before they are saved: 'tensor.float()'".to_owned(),
+            Self::Superfluous { .. } => {
+                "choose 'model' to fit the file, or leave these tensors out of it".to_owned()
+            }
+        }
+    }
+}
+
+/// A few of these names.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(|name| format!("'{name}'")).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    shown.join(", ") + &more
+}
+
+/// The name that was meant: the same behind another prefix, or nearly the same.
+fn alike<'a>(name: &str, others: &'a [String]) -> Option<&'a str> {
+    let names = || others.iter().map(String::as_str);
+    let is_tail = |long: &str, short: &str| long.strip_suffix(short).is_some_and(|head| head.ends_with('.'));
+    let prefixed = names().find(|other| is_tail(other, name) || is_tail(name, other));
+    prefixed.or_else(|| suggest::nearest(name, names()))
+}
+
+/// Reads the parameters of a network from the bytes of a file, in which names begin as `prefixes` say.
+pub fn params(network: &Network, prefixes: &[Prefix], bytes: &[u8]) -> Result<Params, ImportError> {
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"\x80\x02") {
+        return Err(ImportError::Pickle);
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(ImportError::Format)?;
+    let wanted: Vec<_> =
+        network.tensors().map(|(name, spec)| (theirs(&name, prefixes), name, spec)).collect();
+    let unused = unused(&file, &wanted);
+    let has = |name: &str| file.tensor(name).ok();
+    let missing: Vec<_> =
+        wanted.iter().filter(|(name, ..)| has(name).is_none()).map(|(name, ..)| name.clone()).collect();
+    if !missing.is_empty() {
+        return Err(ImportError::Missing { missing, unused });
+    }
+    let read = |(tensor, name, TensorSpec { shape: expected, .. }): (String, String, TensorSpec)| {
+        let view = has(&tensor).expect("none is missing");
+        let found = view.shape().to_vec();
+        if found != expected {
+            return Err(ImportError::Shape { tensor, found, expected });
+        }
+        let values = values(&view).ok_or(ImportError::Type { tensor, found: view.dtype() })?;
+        Ok(Parameter { name, shape: expected, values })
+    };
+    let params = Params(wanted.into_iter().map(read).collect::<Result<_, _>>()?);
+    if unused.is_empty() { Ok(params) } else { Err(ImportError::Superfluous { tensors: unused }) }
+}
+
+/// What a tensor of ours is called there.
+pub fn theirs(name: &str, prefixes: &[Prefix]) -> String {
+    let renamed = |prefix: &Prefix| Some(prefix.theirs.clone() + name.strip_prefix(&prefix.ours)?);
+    prefixes.iter().find_map(renamed).unwrap_or_else(|| name.to_owned())
+}
+
+/// Tensors of the file that nobody wants, sorted. PyTorch's batch norms count their batches, which is not used.
+fn unused(file: &SafeTensors, wanted: &[(String, String, TensorSpec)]) -> Vec<String> {
+    let mut names: Vec<_> = file.names().into_iter().map(str::to_owned).collect();
+    names.retain(|name| {
+        !name.ends_with("num_batches_tracked") && wanted.iter().all(|(wanted, ..)| wanted != name)
+    });
+    names.sort();
+    names
+}
+
+/// The values of a tensor; `None` if it is of a type that is not read.
+fn values(view: &TensorView) -> Option<Vec<f32>> {
+    let halves = || view.data().as_chunks().0.iter().copied();
+    match view.dtype() {
+        Dtype::F32 => {
+            Some(view.data().as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
+        }
+        Dtype::F16 => Some(halves().map(|chunk| f16::from_le_bytes(chunk).to_f32()).collect()),
+        Dtype::BF16 => Some(halves().map(|chunk| bf16::from_le_bytes(chunk).to_f32()).collect()),
+        _ => None,
+    }
+}

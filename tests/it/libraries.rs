@@ -130,17 +130,15 @@ fn weights(shapes: &Shapes, shift: f32) -> Vec<Parameter> {
 
 /// A file as the library would write it, with the counters.
 fn file(shapes: &Shapes, weights: &[Parameter]) -> Vec<u8> {
-    let bytes: Vec<Vec<u8>> =
-        weights.iter().map(|tensor| tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect()).collect();
-    let view = |(tensor, bytes)| view(tensor, Dtype::F32, bytes);
-    let counter = TensorView::new(Dtype::I64, Vec::new(), &[0; 8]).unwrap();
+    let bytes = |tensor: &Parameter| tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let named = weights.iter().map(|tensor| (&tensor.name, Dtype::F32, &tensor.shape, bytes(tensor)));
     let counters = shapes.iter().filter(|(_, shape)| shape.is_empty());
-    let counters = counters.map(|(name, _)| (name.clone(), counter.clone()));
-    safetensors::serialize(weights.iter().zip(&bytes).map(view).chain(counters), None).unwrap()
-}
-
-fn view<'a>(tensor: &Parameter, dtype: Dtype, bytes: &'a [u8]) -> (String, TensorView<'a>) {
-    (tensor.name.clone(), TensorView::new(dtype, tensor.shape.clone(), bytes).unwrap())
+    let named: Vec<_> =
+        named.chain(counters.map(|(name, shape)| (name, Dtype::I64, shape, vec![0; 8]))).collect();
+    let views = named.iter().map(|(name, dtype, shape, bytes)| {
+        (name, TensorView::new(*dtype, shape.to_vec(), bytes).expect("as many values as the shape says"))
+    });
+    safetensors::serialize(views, None).unwrap()
 }
 
 fn evaluate(network: &Network, params: &Params, input: &[f32], examples: usize) -> Vec<f32> {

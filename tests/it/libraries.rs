@@ -45,8 +45,8 @@ const CASES: [Case; 6] = [
         name: "resnet50",
         arch: r#"{"resnet_v1": {"depth": 50}}"#,
         names: Names::Timm,
-        batch: [8, 3, 64, 64],
-        shift: Some(0.5),
+        batch: [16, 3, 32, 32],
+        shift: Some(0.6),
     },
     Case {
         name: "vgg11",

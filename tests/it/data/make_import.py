@@ -43,7 +43,7 @@ def vit():
 MODELS = {
     "resnet18": (lambda: torchvision.models.resnet18(num_classes=CLASSES), (8, 3, 64, 72), 2),
     "resnet18-cifar": (resnet_cifar, (8, 3, 16, 16), 2),
-    "resnet50": (lambda: torchvision.models.resnet50(num_classes=CLASSES), (8, 3, 64, 64), 0.5),
+    "resnet50": (lambda: torchvision.models.resnet50(num_classes=CLASSES), (16, 3, 32, 32), 0.6),
     "vgg11": (lambda: vgg(False), (2, 3, 224, 224), 0),
     "vgg11-bn": (lambda: vgg(True), (2, 3, 224, 224), None),
     "vit": (vit, (8, 3, 32, 32), 0),

@@ -113,3 +113,68 @@ impl Stage for Import {
         Ok(run::write_description(context.out, &description)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::stage::{Kind, ParseError};
+
+    static KIND: Kind = Kind::of::<Import>();
+
+    fn parameters() -> Value {
+        json!({"file": "net.safetensors", "model": {"resnet_v1": {"depth": 18}}, "shape": [3, 32, 32],
+            "classes": 10, "names": "torchvision"})
+    }
+
+    #[test]
+    fn its_files_are_those_of_the_project_that_it_names() {
+        let mut parameters = parameters();
+        assert_eq!(KIND.parse(&parameters).unwrap().sources(), ["net.safetensors"]);
+        parameters["init"] = json!("init.safetensors");
+        assert_eq!(KIND.parse(&parameters).unwrap().sources(), ["init.safetensors", "net.safetensors"]);
+    }
+
+    #[test]
+    fn defaults_are_not_in_the_key() {
+        let mut plain = parameters();
+        plain["names"] = json!("own");
+        plain["init"] = json!(null);
+        plain["model"]["resnet_v1"]["stem"] = json!("imagenet");
+        let written = KIND.parse(&plain).unwrap().parameters();
+        let kept = json!({"file": "net.safetensors", "model": {"resnet_v1": {"depth": 18}}, "shape": [3, 32, 32],
+            "classes": 10});
+        assert_eq!(written, kept);
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused() {
+        let refused = |change: fn(&mut Value)| {
+            let mut parameters = parameters();
+            change(&mut parameters);
+            match KIND.parse(&parameters) {
+                Err(ParseError::Value(error)) => error.path,
+                Err(ParseError::Shape { path, .. }) => format!("{path}?"),
+                Ok(_) => "none".to_owned(),
+            }
+        };
+        assert_eq!(refused(|_| ()), "none");
+        assert_eq!(refused(|p| p["file"] = json!("/root/net.safetensors")), "file");
+        assert_eq!(refused(|p| p["init"] = json!("../net.safetensors")), "init");
+        assert_eq!(refused(|p| p["shape"] = json!([3, 0, 32])), "shape");
+        assert_eq!(refused(|p| p["shape"] = json!([32, 32])), "shape?");
+        assert_eq!(refused(|p| p["classes"] = json!(0)), "classes");
+        assert_eq!(refused(|p| p["model"]["resnet_v1"]["depth"] = json!(20)), "model.resnet_v1.depth");
+        assert_eq!(refused(|p| p["names"] = json!("keras")), "names?");
+        assert_eq!(refused(|p| p["model"] = json!({"resnet": {"depth": 18}})), "names");
+        assert_eq!(refused(|p| p["model"] = json!({"vit": {"depth": 1, "width": 2, "heads": 1}})), "names");
+        assert_eq!(
+            refused(|p| {
+                p["model"] = json!({"vgg": {"depth": 11}});
+                p["shape"] = json!([3, 28, 28]);
+            }),
+            "model.vgg"
+        );
+    }
+}

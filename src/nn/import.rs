@@ -166,3 +166,85 @@ fn values(view: &TensorView) -> Option<Vec<f32>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::zoo::Arch;
+
+    fn network() -> (Network, Vec<Prefix>) {
+        let arch: Arch = serde_json::from_str(r#"{"vit": {"depth": 1, "width": 2, "heads": 1}}"#).unwrap();
+        (arch.network([1, 4, 4], 3), arch.prefixes(Names::Timm).unwrap())
+    }
+
+    /// A file with the network's tensors, in which every number has these bytes.
+    fn file(dtype: Dtype, number: &[u8], change: impl Fn(&mut Vec<(String, Vec<usize>)>)) -> Vec<u8> {
+        let (network, prefixes) = network();
+        let mut tensors: Vec<_> =
+            network.tensors().map(|(name, spec)| (theirs(&name, &prefixes), spec.shape)).collect();
+        change(&mut tensors);
+        let bytes: Vec<_> =
+            tensors.iter().map(|(_, shape)| number.repeat(shape.iter().product::<usize>())).collect();
+        let views = tensors.iter().zip(&bytes).map(|((name, shape), bytes)| {
+            (name, TensorView::new(dtype, shape.clone(), bytes).expect("as many as the shape says"))
+        });
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Params, ImportError> {
+        let (network, prefixes) = network();
+        params(&network, &prefixes, bytes)
+    }
+
+    #[test]
+    fn types_of_16_bits_are_read_like_f32() {
+        for (dtype, bytes) in [
+            (Dtype::F32, (-1.5_f32).to_le_bytes().to_vec()),
+            (Dtype::F16, f16::from_f32(-1.5).to_le_bytes().to_vec()),
+            (Dtype::BF16, bf16::from_f32(-1.5).to_le_bytes().to_vec()),
+        ] {
+            let params = read(&file(dtype, &bytes, |_| ())).unwrap();
+            let names: Vec<_> = params.iter().map(|tensor| tensor.name.clone()).collect();
+            assert_eq!(names, network().0.tensors().map(|(name, _)| name).collect::<Vec<_>>());
+            assert!(params.iter().all(|tensor| tensor.values.iter().all(|value| *value == -1.5)), "{dtype}");
+        }
+        let error = read(&file(Dtype::F64, &[0; 8], |_| ())).unwrap_err().to_string();
+        assert_eq!(error, "has 'patch_embed.proj.weight' in the type F64, where f32, f16 and bf16 are read");
+    }
+
+    #[test]
+    fn what_is_missing_is_looked_for() {
+        let missing = |renamed: &str| {
+            let bytes = file(Dtype::F32, &[0; 4], |tensors| {
+                tensors.retain(|(name, _)| name != "blocks.0.norm1.bias");
+                tensors.iter_mut().filter(|(name, _)| name == "norm.bias").for_each(|(name, _)| {
+                    renamed.clone_into(name);
+                });
+            });
+            let error = read(&bytes).unwrap_err();
+            (error.to_string(), error.hint())
+        };
+        let choose = "choose 'names' and 'model' to fit the file";
+        let nothing = "has no tensor 'blocks.0.norm1.bias', 'norm.bias'";
+        assert_eq!(missing("x"), (nothing.to_owned(), choose.to_owned()));
+        let hint = format!("did you mean 'module.blocks.0.norm1.bias'? {choose}");
+        assert_eq!(missing("module.blocks.0.norm1.bias"), (nothing.to_owned(), hint));
+        let hint = format!("did you mean 'blocks.0.norm_1.bias'? {choose}");
+        assert_eq!(missing("blocks.0.norm_1.bias"), (nothing.to_owned(), hint));
+    }
+
+    #[test]
+    fn counters_of_batches_are_the_only_thing_left_over() {
+        let with = |name: &str| file(Dtype::F32, &[0; 4], |tensors| tensors.push((name.to_owned(), vec![1])));
+        assert!(read(&with("bn1.num_batches_tracked")).is_ok());
+        let error = read(&with("dist_token")).unwrap_err().to_string();
+        assert_eq!(error, "has what the network has no place for: 'dist_token'");
+    }
+
+    #[test]
+    fn lists_of_names_are_short() {
+        let names: Vec<_> = (0..6).map(|number: u32| number.to_string()).collect();
+        assert_eq!(list(&names), "'0', '1', '2', '3' and 2 more");
+        assert_eq!(list(&names[..1]), "'0'");
+    }
+}

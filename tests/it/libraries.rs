@@ -12,7 +12,9 @@ use layerwise::nn::network::Network;
 use layerwise::nn::params::{Parameter, Params};
 use layerwise::nn::tensors;
 use layerwise::nn::zoo::Arch;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
+
+use crate::import::{safetensors_file, stored};
 
 /// A network that a library has.
 struct Case {
@@ -130,18 +132,13 @@ fn weights(shapes: &Shapes, shift: f32) -> Vec<Parameter> {
 
 /// A file as the library would write it, with the counters.
 fn file(shapes: &Shapes, weights: &[Parameter]) -> Vec<u8> {
-    let bytes = |tensor: &Parameter| tensor.values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-    let named = weights.iter().map(|tensor| (&tensor.name, Dtype::F32, &tensor.shape, bytes(tensor)));
     let counters = shapes.iter().filter(|(_, shape)| shape.is_empty());
-    let named: Vec<_> =
-        named.chain(counters.map(|(name, shape)| (name, Dtype::I64, shape, vec![0; 8]))).collect();
-    let views = named.iter().map(|(name, dtype, shape, bytes)| {
-        (name, TensorView::new(*dtype, shape.to_vec(), bytes).expect("as many values as the shape says"))
-    });
-    safetensors::serialize(views, None).unwrap()
+    let counters = counters.map(|(name, shape)| (name.clone(), Dtype::I64, shape.clone(), vec![0; 8]));
+    safetensors_file(&weights.iter().map(stored).chain(counters).collect::<Vec<_>>())
 }
 
-fn evaluate(network: &Network, params: &Params, input: &[f32], examples: usize) -> Vec<f32> {
+/// Logits of a batch.
+pub(crate) fn evaluate(network: &Network, params: &Params, input: &[f32], examples: usize) -> Vec<f32> {
     let (mut batch, mut output, mut spare) = (network.input().batch(), Matrix::default(), Spare::default());
     network.input().load(input, &mut batch);
     for layer in 0..network.layers().len() {

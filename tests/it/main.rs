@@ -10,6 +10,7 @@ mod errors;
 mod figures;
 mod flags;
 mod housekeeping;
+mod import;
 mod incremental;
 mod language;
 mod libraries;

@@ -136,7 +136,9 @@ impl Train for Trainer {
                 elementwise::mask(out, input);
             }
         }
-        other.into_iter().for_each(|matrix| spare.give(matrix));
+        if let Some(other) = other {
+            spare.give(other);
+        }
     }
 
     fn variables(&self) -> Vec<&Variable> {

@@ -112,7 +112,7 @@ impl Model for Vgg {
         problem::first([(height.min(width) >= 32, Problem { path: "vgg", message, hint })])
     }
 
-    /// torchvision numbers everything, ReLUs and pooling too. Its head is behind a map of 7×7: for images of 224×224.
+    /// torchvision numbers everything, what has no tensors too. Its head is behind a map of 7×7: for images of 224×224.
     fn prefixes(&self, names: Names) -> Option<Vec<Prefix>> {
         let (mut prefixes, mut number) = (Vec::new(), 0);
         for (stage, count) in (1..).zip(self.blocks()?) {

@@ -58,7 +58,7 @@ impl Prefix {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum ImportError {
-    #[error("is no safetensors file but what 'torch.save' writes: a program that makes tensors")]
+    #[error("is a pickle, as 'torch.save' writes it, and not a safetensors file")]
     Pickle,
     #[error("is not a safetensors file: {0}")]
     Format(SafeTensorError),
@@ -81,7 +81,9 @@ impl ImportError {
                 .to_owned(),
             Self::Format(_) => "write it with 'safetensors.torch.save_file', or download it again".to_owned(),
             Self::Missing { missing, unused } => match alike(&missing[0], unused) {
-                Some(name) => format!("did you mean '{name}'? choose 'names' and 'model' to fit the file"),
+                Some(name) => {
+                    format!("rename the tensors, as it has '{name}', or choose 'names' and 'model' to fit it")
+                }
                 None => "choose 'names' and 'model' to fit the file".to_owned(),
             },
             Self::Shape { .. } => "choose 'model', 'shape' and 'classes' to fit the file".to_owned(),
@@ -224,13 +226,14 @@ mod tests {
             let error = read(&bytes).unwrap_err();
             (error.to_string(), error.hint())
         };
-        let choose = "choose 'names' and 'model' to fit the file";
         let nothing = "has no tensor 'blocks.0.norm1.bias', 'norm.bias'";
-        assert_eq!(missing("x"), (nothing.to_owned(), choose.to_owned()));
-        let hint = format!("did you mean 'module.blocks.0.norm1.bias'? {choose}");
-        assert_eq!(missing("module.blocks.0.norm1.bias"), (nothing.to_owned(), hint));
-        let hint = format!("did you mean 'blocks.0.norm_1.bias'? {choose}");
-        assert_eq!(missing("blocks.0.norm_1.bias"), (nothing.to_owned(), hint));
+        let hint = "choose 'names' and 'model' to fit the file";
+        assert_eq!(missing("x"), (nothing.to_owned(), hint.to_owned()));
+        for other in ["module.blocks.0.norm1.bias", "blocks.0.norm_1.bias"] {
+            let hint =
+                format!("rename the tensors, as it has '{other}', or choose 'names' and 'model' to fit it");
+            assert_eq!(missing(other), (nothing.to_owned(), hint));
+        }
     }
 
     #[test]
@@ -239,6 +242,26 @@ mod tests {
         assert!(read(&with("bn1.num_batches_tracked")).is_ok());
         let error = read(&with("dist_token")).unwrap_err().to_string();
         assert_eq!(error, "has what the network has no place for: 'dist_token'");
+    }
+
+    /// Whoever wrote them: an error, or parameters of the right shapes.
+    #[test]
+    fn any_bytes_are_read_or_refused() {
+        let whole = file(Dtype::F32, &[0; 4], |_| ());
+        for length in 0..whole.len() {
+            assert!(read(&whole[..length]).is_err(), "the first {length} bytes");
+        }
+        let expected = read(&whole).unwrap();
+        for place in 0..whole.len() {
+            for byte in [0, b'9', b'"', 0xff] {
+                let mut bytes = whole.clone();
+                bytes[place] = byte;
+                if let Ok(params) = read(&bytes) {
+                    assert!(params.iter().zip(&expected).all(|(a, b)| a.shape == b.shape), "{place} {byte}");
+                    assert!(params.iter().all(|a| a.values.len() == a.shape.iter().product::<usize>()));
+                }
+            }
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn main() {
     let mut stream = layerwise::base::rng::stream(0, &["bench"]);
     let pixels: Vec<f32> =
         (0..images * network.features()).map(|_| stream.uniform(-1.7, 1.7) as f32).collect();
-    let labels: Vec<u8> = (0..images).map(|_| stream.below(10) as u8).collect();
+    let labels: Vec<u16> = (0..images).map(|_| stream.below(10) as u16).collect();
     let patches = patches(&network);
     // Drawn once: the loop would otherwise mostly draw.
     let draws: Vec<Params> = (0..DRAWS).map(|draw| network.draw(0, draw)).collect();
@@ -100,7 +100,7 @@ fn probe(
     host: &Params,
     patches: &[Patch],
     draws: &[Params],
-    (pixels, labels): (&[f32], &[u8]),
+    (pixels, labels): (&[f32], &[u16]),
     pool: &rayon::ThreadPool,
 ) -> Vec<f64> {
     let (stop, size) = (AtomicBool::new(false), network.features());

@@ -25,7 +25,7 @@ struct Work {
     params: Params,
     /// Random examples, as many as are evaluated at once at most.
     rows: Vec<f32>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     /// For how long each phase is repeated.
     seconds: f64,
 }
@@ -58,7 +58,7 @@ impl Work {
         let evaluated = if is_flat { 16 * BATCH } else { threads * CHUNK };
         let mut stream = rng::stream(0, &["bench"]);
         let rows = (0..CHUNK * network.features()).map(|_| stream.normal() as f32).collect();
-        let labels = (0..evaluated).map(|_| stream.below(10) as u8).collect();
+        let labels = (0..evaluated).map(|_| stream.below(10) as u16).collect();
         Self { params: network.init(0), network, rows, labels, seconds }
     }
 

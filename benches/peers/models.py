@@ -85,7 +85,7 @@ def vgg(depth, head=4096):
 class Block(nn.Module):
     """Pre-activation: a = relu(norm1(x)), then body(a) + (x or skip(a))."""
 
-    def __init__(self, inputs, channels, stride, bottleneck, bn, is_first):
+    def __init__(self, inputs, channels, stride, bottleneck, bn):
         super().__init__()
         norm = nn.BatchNorm2d if bn else nn.Identity
         plan = [(3, channels, stride), (3, channels, 1)]
@@ -99,7 +99,7 @@ class Block(nn.Module):
             convolution = nn.Conv2d(outputs, wanted, size, step, padding=size // 2, bias=False)
             self.add_module(f"conv{index}", convolution)
             outputs = wanted
-        self.skip = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if is_first else None
+        self.skip = nn.Conv2d(inputs, outputs, 1, stride, bias=False) if inputs != outputs else None
         self.depth, self.outputs = len(plan), outputs
 
     def forward(self, maps):
@@ -127,7 +127,7 @@ def resnet(depth, bn=False):
     for stage, (count, channels) in enumerate(zip(RESNET[depth], (64, 128, 256, 512)), 1):
         for index in range(1, count + 1):
             stride = 2 if index == 1 and stage > 1 else 1
-            block = Block(inputs, channels, stride, depth >= 50, bn, index == 1)
+            block = Block(inputs, channels, stride, depth >= 50, bn)
             layers.append((f"stage{stage}.resblk{index}", block))
             inputs = block.outputs
     return Network([*layers, ("final_linear", Head(inputs, bn))])

@@ -65,7 +65,7 @@ fn append(records: &[u8], dataset: &Dataset, to: &mut Decoded) -> Result<(), Cif
         if usize::from(record[0]) >= dataset.classes {
             return Err(CifarError::Label { index, found: record[0], classes: dataset.classes });
         }
-        to.labels.push(record[0]);
+        to.labels.push(record[0].into());
         to.pixels.extend_from_slice(&record[1..]);
     }
     Ok(())

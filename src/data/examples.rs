@@ -134,7 +134,7 @@ pub struct Examples {
     /// n × C·H·W bytes, channel by channel within an example.
     pub pixels: Vec<u8>,
     /// n classes.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
     /// Per channel: byte → standardised value.
     standard: Vec<[f32; 256]>,
 }
@@ -144,7 +144,7 @@ impl Examples {
     ///
     /// # Panics
     /// If there are not C·H·W pixels for each label.
-    pub fn new(dataset: &Dataset, pixels: Vec<u8>, labels: Vec<u8>) -> Self {
+    pub fn new(dataset: &Dataset, pixels: Vec<u8>, labels: Vec<u16>) -> Self {
         let (shape, classes) = (dataset.shape, dataset.classes);
         assert_eq!(pixels.len(), labels.len() * shape.iter().product::<usize>(), "pixels per label");
         let standard = dataset.mean.iter().zip(&dataset.std).map(|(mean, std)| table(*mean, *std)).collect();

@@ -10,11 +10,11 @@ use crate::base::files::Files;
 use crate::base::fsx;
 use crate::data::catalogue::{DataFile, Dataset};
 use crate::data::examples::{DataError, Split};
-use crate::data::{cifar, idx};
+use crate::data::{cifar, idx, pixels};
 
 /// A new format is a line here.
-static FORMATS: &[Format] =
-    &[Format { name: "idx", read: idx::read }, Format { name: "cifar", read: cifar::read }];
+static FORMATS: &[&Format] =
+    &[&Format { name: "idx", read: idx::read }, &Format { name: "cifar", read: cifar::read }, Format::PIXELS];
 
 /// How a dataset's files are encoded.
 pub struct Format {
@@ -30,7 +30,7 @@ pub struct Decoded {
     /// n × C·H·W, channel by channel within an example.
     pub pixels: Vec<u8>,
     /// n classes.
-    pub labels: Vec<u8>,
+    pub labels: Vec<u16>,
 }
 
 /// Opens a published file; one whose name ends in `.gz` is decompressed on the way.
@@ -50,6 +50,11 @@ pub fn unreadable(file: &DataFile) -> impl Fn(std::io::Error) -> DataError {
 
 fn is_compressed(file: &DataFile) -> bool {
     Path::new(&file.name).extension().is_some_and(|extension| extension == "gz")
+}
+
+impl Format {
+    /// What this program writes itself.
+    pub const PIXELS: &'static Self = &Self { name: "pixels", read: pixels::read };
 }
 
 impl PartialEq for Format {
@@ -73,7 +78,7 @@ impl Serialize for Format {
 impl<'de> Deserialize<'de> for &'static Format {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let found = FORMATS.iter().find(|format| format.name == name);
+        let found = FORMATS.iter().copied().find(|format| format.name == name);
         found.ok_or_else(|| de::Error::custom(format!("there is no format '{name}'")))
     }
 }

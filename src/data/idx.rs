@@ -63,12 +63,12 @@ pub fn read(dataset: &Dataset, files: &Files, split: Split) -> Result<Decoded, D
     Ok(Decoded { pixels, labels })
 }
 
-fn of_role(
+fn of_role<T>(
     dataset: &Dataset,
     files: &Files,
     role: Role,
-    decode: impl Fn(Vec<u8>) -> Result<Vec<u8>, IdxError>,
-) -> Result<Vec<u8>, DataError> {
+    decode: impl Fn(Vec<u8>) -> Result<Vec<T>, IdxError>,
+) -> Result<Vec<T>, DataError> {
     let none = || DataError::Role { dataset: dataset.name.clone(), role };
     let file = dataset.files(role).next().ok_or_else(none)?;
     let mut bytes = Vec::new();
@@ -86,11 +86,11 @@ pub fn images(bytes: Vec<u8>, [height, width]: [usize; 2]) -> Result<Vec<u8>, Id
 }
 
 /// Reads labels, each below `classes`.
-pub fn labels(bytes: Vec<u8>, classes: usize) -> Result<Vec<u8>, IdxError> {
+pub fn labels(bytes: Vec<u8>, classes: usize) -> Result<Vec<u16>, IdxError> {
     let ([_], labels) = elements(bytes)?;
     match labels.iter().position(|label| usize::from(*label) >= classes) {
         Some(index) => Err(IdxError::Label { index, found: labels[index], classes }),
-        None => Ok(labels),
+        None => Ok(labels.into_iter().map(u16::from).collect()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Datasets: published files to rows that a network can take.
 //!
 //! [`catalogue`] says what a dataset is, [`fetch`] obtains and verifies its files, [`mod@format`] is the table of the decoders ([`idx`],
-//! [`cifar`]), [`examples`] standardises what they give, and [`augment`] varies it.
+//! [`cifar`], [`pixels`]), [`examples`] standardises what they give, and [`augment`] varies it.
 
 pub mod augment;
 pub mod catalogue;
@@ -10,6 +10,8 @@ pub mod examples;
 pub mod fetch;
 pub mod format;
 pub mod idx;
+pub mod picture;
+pub mod pixels;
 
 pub use augment::Augment;
 pub use examples::{DataError, Examples, Split, load};

@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod figure;
 #[cfg(test)]
 mod fixture;
+pub mod images;
 pub mod import;
 #[cfg(test)]
 mod incremental;
@@ -44,6 +45,7 @@ pub const FILES: ArtifactType = ArtifactType("files");
 /// The one registration: a new kind is a file or a folder beside this one and a line here.
 pub static KINDS: &[Kind] = &[
     Kind::of::<download::Download>(),
+    Kind::of::<images::Images>(),
     Kind::of::<sample::Sample>(),
     Kind::of::<train::Train>(),
     Kind::of::<import::Import>(),

@@ -1,6 +1,6 @@
 //! The same networks in candle's operations, differentiated by candle: an independent reference for the kernels.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 
 use crate::nn::network::Network;
 use crate::nn::params::{Parameter, Params};
@@ -17,7 +17,7 @@ pub struct Reference {
 }
 
 /// Differentiates the mean cross-entropy of a batch: `input` is labels × features, row-major.
-pub fn differentiate(network: &Network, params: &Params, input: &[f32], labels: &[u8]) -> Result<Reference> {
+pub fn differentiate(network: &Network, params: &Params, input: &[f32], labels: &[u16]) -> Result<Reference> {
     let variables: Vec<_> = params.iter().map(variable).collect::<Result<_>>()?;
     let mut rows = Tensor::from_slice(input, (labels.len(), network.features()), &Device::Cpu)?;
     let mut rest = variables.as_slice();
@@ -27,7 +27,8 @@ pub fn differentiate(network: &Network, params: &Params, input: &[f32], labels: 
         rows = layer.link.reference(&own, &rows)?;
         rest = others;
     }
-    let targets = Tensor::from_slice(labels, labels.len(), &Device::Cpu)?.to_dtype(DType::U32)?;
+    let labels: Vec<u32> = labels.iter().map(|label| u32::from(*label)).collect();
+    let targets = Tensor::from_slice(&labels, labels.len(), &Device::Cpu)?;
     let loss = candle_nn::loss::cross_entropy(&rows, &targets)?;
     let gradients = loss.backward()?;
     let gradient = |(parameter, variable): (&Parameter, &Var)| {

@@ -8,7 +8,7 @@ pub const CHUNK: usize = 500;
 #[derive(Clone, Copy)]
 pub struct Labelled<'a> {
     /// A class per example.
-    pub labels: &'a [u8],
+    pub labels: &'a [u16],
     /// Writes the rows of the examples with these indices, as the network takes them.
     pub fill: &'a (dyn Fn(&[u32], &mut [f32]) + Sync),
 }

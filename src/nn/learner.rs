@@ -62,7 +62,7 @@ impl Learner {
     }
 
     /// One step of training on a batch: `input` is labels × features. Returns the batch's score before the step.
-    pub fn step(&mut self, input: &[f32], labels: &[u8], update: &Update) -> Score {
+    pub fn step(&mut self, input: &[f32], labels: &[u16], update: &Update) -> Score {
         let score = self.differentiate(input, labels);
         self.chain.variables_mut().into_par_iter().for_each(|variable| variable.update(update));
         score
@@ -89,7 +89,7 @@ impl Learner {
     }
 
     /// Computes the gradients of a batch's mean loss.
-    pub fn differentiate(&mut self, input: &[f32], labels: &[u8]) -> Score {
+    pub fn differentiate(&mut self, input: &[f32], labels: &[u16]) -> Score {
         let Self { chain, shape, input: batch, logits, gradient, row, spare, .. } = self;
         let examples = labels.len();
         shape.load(input, batch);

@@ -18,7 +18,7 @@ pub struct Score {
 
 impl Score {
     /// The score of one example.
-    pub fn of(logits: &[f32], label: u8) -> Self {
+    pub fn of(logits: &[f32], label: u16) -> Self {
         let measure = |metric: Metric| metric.of(logits, usize::from(label));
         Self { examples: 1, errors: measure(Metric::Error) as usize, loss: measure(Metric::Loss) }
     }
@@ -46,7 +46,7 @@ impl Score {
 /// `gradient` has the shape of `logits` (rows × classes); `row` is scratch for one row.
 pub fn cross_entropy_gradient(
     logits: &Matrix,
-    labels: &[u8],
+    labels: &[u16],
     gradient: &mut Matrix,
     row: &mut [f32],
 ) -> Score {

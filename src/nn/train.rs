@@ -109,7 +109,7 @@ pub struct Trainer<'a> {
 #[derive(Default)]
 struct Batch {
     input: Vec<f32>,
-    labels: Vec<u8>,
+    labels: Vec<u16>,
 }
 
 impl Batch {

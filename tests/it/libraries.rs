@@ -179,7 +179,7 @@ fn agrees(case: &Case) {
     assert!(apart < TOLERANCE, "{}: logits differ by {apart}", case.name);
     let Some(shift) = case.shift else { return };
     let mut learner = Learner::new(&network, &params(shift));
-    let labels: Vec<u8> = (0..examples).map(|example| (example % 10) as u8).collect();
+    let labels: Vec<u16> = (0..examples).map(|example| (example % 10) as u16).collect();
     learner.differentiate(&input, &labels);
     let apart = difference(&learner.logits(), theirs.values(case, "step/logits"));
     assert!(apart < TOLERANCE, "{}: logits in training differ by {apart}", case.name);

@@ -98,8 +98,8 @@ impl Case {
         (0..self.examples * 3 * self.size * self.size).map(|index| uniform(255, index)).collect()
     }
 
-    fn labels(&self) -> Vec<u8> {
-        (0..self.examples).map(|example| (example % 10) as u8).collect()
+    fn labels(&self) -> Vec<u16> {
+        (0..self.examples).map(|example| (example % 10) as u16).collect()
     }
 
     fn update(&self) -> Update {

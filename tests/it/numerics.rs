@@ -15,10 +15,10 @@ fn fcn(depth: usize, width: usize, shape: [usize; 3], classes: usize) -> Network
     Arch::Fcn(Fcn { depth, width }).network(shape, classes)
 }
 
-fn batch(features: usize, classes: usize, rows: usize) -> (Vec<f32>, Vec<u8>) {
+fn batch(features: usize, classes: usize, rows: usize) -> (Vec<f32>, Vec<u16>) {
     let mut stream = rng::stream(0, &["batch"]);
     let input = (0..rows * features).map(|_| stream.normal() as f32).collect();
-    let labels = (0..rows).map(|_| stream.below(classes as u64) as u8).collect();
+    let labels = (0..rows).map(|_| stream.below(classes as u64) as u16).collect();
     (input, labels)
 }
 
@@ -165,8 +165,8 @@ impl PyTorch {
         (0..Self::ROWS * 784).map(|index| (Self::scramble(index) >> 24) as f32 / 128.0 - 1.0).collect()
     }
 
-    fn labels() -> Vec<u8> {
-        (0..Self::ROWS).map(|index| ((Self::scramble(index) >> 16) % 10) as u8).collect()
+    fn labels() -> Vec<u16> {
+        (0..Self::ROWS).map(|index| ((Self::scramble(index) >> 16) % 10) as u16).collect()
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Probes<'a> {
     /// The final model.
     pub host: &'a Params,
     /// Class of each example.
-    pub labels: &'a [u8],
+    pub labels: &'a [u16],
     /// Writes the standardised rows of these examples.
     pub rows: &'a (dyn Fn(Range<usize>, &mut [f32]) + Sync),
     /// What to measure.

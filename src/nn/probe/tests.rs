@@ -39,10 +39,10 @@ impl Case {
         Self { network: Arch::Vit(vit).network([3, 2, 2], 3), examples: 530 }
     }
 
-    fn data(&self) -> (Vec<f32>, Vec<u8>) {
+    fn data(&self) -> (Vec<f32>, Vec<u16>) {
         let mut numbers = rng::stream(0, &["data"]);
         let pixels = (0..self.examples * FEATURES).map(|_| numbers.normal() as f32).collect();
-        (pixels, (0..self.examples).map(|_| numbers.below(3) as u8).collect())
+        (pixels, (0..self.examples).map(|_| numbers.below(3) as u16).collect())
     }
 
     /// Stands for the run: a draw is a draw, and so is each checkpoint.
@@ -105,7 +105,7 @@ impl Case {
             batch = output;
         }
         let logits = batch.to_rows();
-        let sum = |metric: Metric, logits: &[f32], labels: &[u8]| -> f64 {
+        let sum = |metric: Metric, logits: &[f32], labels: &[u16]| -> f64 {
             let pairs = logits.chunks_exact(3).zip(labels);
             pairs.map(|(logits, label)| metric.of(logits, usize::from(*label))).sum()
         };

@@ -49,19 +49,6 @@ pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What is wrong with a path within the project, if anything.
-pub fn path_problem(path: &str) -> Option<&'static str> {
-    match path {
-        "" => Some("it is empty"),
-        _ if path.starts_with('/') => Some("it is absolute"),
-        _ if path.contains(['\0', '\n']) => Some("it has a character that does not belong in a name"),
-        _ if path.split('/').any(|part| matches!(part, "" | "." | "..")) => {
-            Some("it has a part '.', '..' or an empty one")
-        }
-        _ => None,
-    }
-}
-
 /// Attaches the hint.
 pub fn run_error(error: RunError) -> StageError {
     hinted(error.hint().map(str::to_owned), error)

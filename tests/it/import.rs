@@ -183,7 +183,6 @@ fn what_an_import_cannot_be_is_told() {
     let mut all = String::new();
     for (from, to, target) in [
         ("weights/net.safetensors", "weights/nett.safetensors", "net"),
-        ("weights/net.safetensors", "/weights/net.safetensors", "net"),
         ("names: torchvision", "names: torchvison", "net"),
         ("model: { resnet_v1: { depth: 18, width: 2 } }", "model: { fcn: { depth: 1, width: 2 } }", "net"),
         (&format!("{INIT}      model"), "      model", "moved"),

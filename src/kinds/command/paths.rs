@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::kinds::parameters;
 use crate::stage::ParameterError;
 
 /// A path without the `/` that marks a folder.
@@ -42,12 +41,25 @@ pub(super) fn check_files(
 }
 
 fn check_plain(field: &str, paths: &BTreeSet<String>) -> Result<(), ParameterError> {
-    match paths.iter().find_map(|path| Some((path, parameters::path_problem(bare(path))?))) {
+    match paths.iter().find_map(|path| Some((path, problem(path)?))) {
         None => Ok(()),
         Some((path, problem)) => {
             let hint = "write a path below the folder, as in 'plots/a.png', or 'plots/' for a folder";
             Err(ParameterError::new(field, format!("'{path}' cannot be a path here: {problem}"), hint))
         }
+    }
+}
+
+fn problem(path: &str) -> Option<&'static str> {
+    let mut parts = bare(path).split('/');
+    match path {
+        "" => Some("it is empty"),
+        _ if path.starts_with('/') => Some("it is absolute"),
+        _ if path.contains(['\0', '\n']) => Some("it has a character that does not belong in a name"),
+        _ if parts.any(|part| matches!(part, "" | "." | "..")) => {
+            Some("it has a part '.', '..' or an empty one")
+        }
+        _ => None,
     }
 }
 

@@ -28,7 +28,7 @@ struct Case {
     shift: Option<f32>,
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case {
         name: "resnet18",
         arch: r#"{"resnet_v1": {"depth": 18}}"#,
@@ -67,6 +67,13 @@ const CASES: [Case; 6] = [
     Case {
         name: "vit",
         arch: r#"{"vit": {"depth": 2, "width": 48, "heads": 3, "patch": 8}}"#,
+        names: Names::Timm,
+        batch: [8, 3, 32, 32],
+        shift: Some(0.0),
+    },
+    Case {
+        name: "mixer",
+        arch: r#"{"mixer": {"depth": 2, "width": 48, "tokens": 24, "channels": 192, "patch": 8}}"#,
         names: Names::Timm,
         batch: [8, 3, 32, 32],
         shift: Some(0.0),
@@ -211,6 +218,7 @@ fn vgg_of_torchvision() {
 }
 
 #[test]
-fn vision_transformers_of_timm() {
+fn transformers_and_mixers_of_timm() {
     agrees(&CASES[5]);
+    agrees(&CASES[6]);
 }

@@ -1,6 +1,7 @@
 //! The models: one file each, and a line below.
 
 mod fcn;
+mod mixer;
 mod resnet;
 mod resnet_v1;
 mod vgg;
@@ -46,6 +47,8 @@ models! {
     ResnetV1(resnet_v1::ResNetV1),
     /// Attention among patches of images.
     Vit(vit::Vit),
+    /// Hidden layers across patches and across channels.
+    Mixer(mixer::Mixer),
 }
 
 /// Channels of the first stage, as the study has them.
@@ -127,19 +130,29 @@ mod tests {
         assert!(serde_json::from_str::<Arch>(r#"{"mlp": {}}"#).is_err());
     }
 
+    /// How many layers, and how many parameters.
+    fn count_for(text: &str, shape: [usize; 3], classes: usize) -> (usize, usize) {
+        let arch: Arch = serde_json::from_str(text).unwrap();
+        assert_eq!(arch.problem(), None);
+        let network = arch.network(shape, classes);
+        let trained = network.tensors().filter(|(name, _)| !name.contains("running"));
+        let parameters = trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>());
+        (network.layers().len(), parameters.sum())
+    }
+
     /// Counted by PyTorch for the same tables (`benches/peers/models.py`).
     #[test]
     fn networks_have_as_many_parameters_as_published() {
-        let count = |text: &str| {
-            let arch: Arch = serde_json::from_str(text).unwrap();
-            assert_eq!(arch.problem(), None);
-            let network = arch.network([3, 32, 32], 10);
-            let trained = network.tensors().filter(|(name, _)| !name.contains("running"));
-            (
-                network.layers().len(),
-                trained.map(|(_, tensor)| tensor.shape.iter().product::<usize>()).sum::<usize>(),
-            )
+        let count = |text: &str| count_for(text, [3, 32, 32], 10);
+        let mixer = |depth, width, tokens, channels| {
+            let text = format!(
+                r#"{{"mixer": {{"depth": {depth}, "width": {width}, "tokens": {tokens}, "channels": {channels}, "patch": 16}}}}"#
+            );
+            count_for(&text, [3, 224, 224], 1000)
         };
+        // timm's mixer_s16_224 and mixer_b16_224.
+        assert_eq!(mixer(8, 512, 256, 2048), (10, 18_528_264));
+        assert_eq!(mixer(12, 768, 384, 3072), (14, 59_880_472));
         for (depth, parameters) in [(11, 28_144_010), (13, 28_328_522), (16, 33_638_218), (19, 38_947_914)] {
             assert_eq!(count(&format!(r#"{{"vgg": {{"depth": {depth}}}}}"#)), (depth, parameters));
         }

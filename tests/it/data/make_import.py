@@ -15,6 +15,7 @@ import torch
 import torchvision
 from make_models import CLASSES, digest, initial, uniform
 from safetensors.torch import save_file
+from timm.models.mlp_mixer import MlpMixer
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 from torchvision.models.vgg import VGG, make_layers
@@ -39,6 +40,10 @@ def vit():
     return VisionTransformer(img_size=32, patch_size=8, embed_dim=48, depth=2, num_heads=3, num_classes=CLASSES)
 
 
+def mixer():
+    return MlpMixer(img_size=32, patch_size=8, embed_dim=48, num_blocks=2, mlp_ratio=(0.5, 4), num_classes=CLASSES)
+
+
 # Name: network, shape of the batch, what is added to the biases of norms in the training step (as in make_models.py); None: no step.
 MODELS = {
     "resnet18": (lambda: torchvision.models.resnet18(num_classes=CLASSES), (8, 3, 64, 72), 2),
@@ -47,6 +52,7 @@ MODELS = {
     "vgg11": (lambda: vgg(False), (2, 3, 224, 224), 0),
     "vgg11-bn": (lambda: vgg(True), (2, 3, 224, 224), None),
     "vit": (vit, (8, 3, 32, 32), 0),
+    "mixer": (mixer, (8, 3, 32, 32), 0),
 }
 
 

@@ -4,6 +4,8 @@
 //! begin ([`Arch::prefixes`](crate::nn::zoo::Arch::prefixes)). Shapes are never adapted, and nothing is left over: a network that is not
 //! quite the one in the file is an error. Deliberately not here: pickles, which are programs.
 
+use std::collections::BTreeSet;
+
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use schemars::JsonSchema;
@@ -118,25 +120,17 @@ pub fn params(network: &Network, prefixes: &[Prefix], bytes: &[u8]) -> Result<Pa
         return Err(ImportError::Pickle);
     }
     let file = SafeTensors::deserialize(bytes).map_err(ImportError::Format)?;
-    let wanted: Vec<_> =
-        network.tensors().map(|(name, spec)| (theirs(&name, prefixes), name, spec)).collect();
-    let unused = unused(&file, &wanted);
-    let has = |name: &str| file.tensor(name).ok();
-    let missing: Vec<_> =
-        wanted.iter().filter(|(name, ..)| has(name).is_none()).map(|(name, ..)| name.clone()).collect();
+    let names: Vec<_> = network.tensors().map(|(name, _)| theirs(&name, prefixes)).collect();
+    let missing: Vec<_> = names.iter().filter(|name| file.tensor(name).is_err()).cloned().collect();
+    let unused = unused(&file, &names);
     if !missing.is_empty() {
         return Err(ImportError::Missing { missing, unused });
     }
-    let read = |(tensor, name, TensorSpec { shape: expected, .. }): (String, String, TensorSpec)| {
-        let view = has(&tensor).expect("none is missing");
-        let found = view.shape().to_vec();
-        if found != expected {
-            return Err(ImportError::Shape { tensor, found, expected });
-        }
-        let values = values(&view).ok_or(ImportError::Type { tensor, found: view.dtype() })?;
-        Ok(Parameter { name, shape: expected, values })
-    };
-    let params = Params(wanted.into_iter().map(read).collect::<Result<_, _>>()?);
+    let params = network.tensors().zip(names).map(|((name, TensorSpec { shape, .. }), tensor)| {
+        let view = file.tensor(&tensor).map_err(ImportError::Format)?;
+        parameter(name, shape, &view, tensor)
+    });
+    let params = Params(params.collect::<Result<_, _>>()?);
     if unused.is_empty() { Ok(params) } else { Err(ImportError::Superfluous { tensors: unused }) }
 }
 
@@ -147,13 +141,26 @@ pub fn theirs(name: &str, prefixes: &[Prefix]) -> String {
 }
 
 /// Tensors of the file that nobody wants, sorted. PyTorch's batch norms count their batches, which is not used.
-fn unused(file: &SafeTensors, wanted: &[(String, String, TensorSpec)]) -> Vec<String> {
-    let mut names: Vec<_> = file.names().into_iter().map(str::to_owned).collect();
-    names.retain(|name| {
-        !name.ends_with("num_batches_tracked") && wanted.iter().all(|(wanted, ..)| wanted != name)
-    });
-    names.sort();
-    names
+fn unused(file: &SafeTensors, wanted: &[String]) -> Vec<String> {
+    let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+    let present: BTreeSet<&str> = file.names().into_iter().collect();
+    let unused = present.difference(&wanted).filter(|name| !name.ends_with("num_batches_tracked"));
+    unused.map(|name| (*name).to_owned()).collect()
+}
+
+/// A tensor of the file under our name.
+fn parameter(
+    name: String,
+    expected: Vec<usize>,
+    view: &TensorView,
+    tensor: String,
+) -> Result<Parameter, ImportError> {
+    let found = view.shape().to_vec();
+    if found != expected {
+        return Err(ImportError::Shape { tensor, found, expected });
+    }
+    let values = values(view).ok_or(ImportError::Type { tensor, found: view.dtype() })?;
+    Ok(Parameter { name, shape: found, values })
 }
 
 /// The values of a tensor; `None` if it is of a type that is not read.

@@ -36,7 +36,7 @@ pub struct Description {
     pub dataset: Option<String>,
     /// How many epochs it was trained for: T, the epoch of the final checkpoint.
     pub epochs: u32,
-    /// The epochs of which there are checkpoints, ascending; 0 is the initialisation, which only an imported run may lack.
+    /// The epochs of which there are checkpoints, ascending; 0 is the initialisation, if it is known and kept.
     pub checkpoints: Vec<u32>,
 }
 

@@ -152,16 +152,12 @@ impl Model for Vgg {
         for (name, outputs) in [("fc1", self.head), ("fc2", self.head), ("final_linear", classes)] {
             let weight = Distribution::glorot(inputs, outputs);
             let relu = name != "final_linear";
-            let dense = Dense { weight, ..Dense::new(inputs, outputs, relu) };
-            let is_behind_a_map = name == "fc1" && shape.positions() > 1;
-            push(
-                name.into(),
-                if is_behind_a_map {
-                    Box::new(Sequence(vec![("", Box::new(Flatten(shape))), ("", Box::new(dense))]))
-                } else {
-                    Box::new(dense)
-                },
-            );
+            let mut parts: Vec<(_, Box<dyn Link>)> = Vec::new();
+            if name == "fc1" && shape.positions() > 1 {
+                parts.push(("", Box::new(Flatten(shape))));
+            }
+            parts.push(("", Box::new(Dense { weight, ..Dense::new(inputs, outputs, relu) })));
+            push(name.into(), Box::new(Sequence(parts)));
             inputs = outputs;
         }
         Network::new(layers)

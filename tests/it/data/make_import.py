@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes import.safetensors: what torchvision's and timm's networks compute, as a reference for tests/it/import.rs.
+"""Writes import.safetensors: what torchvision's and timm's networks compute, as a reference for tests/it/libraries.rs.
 
     pip install torch==2.15 torchvision timm numpy safetensors packaging   (the CPU builds)
     python3 tests/it/data/make_import.py

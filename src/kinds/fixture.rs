@@ -39,7 +39,7 @@ impl Bench {
             let params = if *epoch == 0 { network.init(seed) } else { network.draw(seed + 1000, *epoch) };
             run::write_checkpoint(&folder, *epoch, &params).unwrap();
         }
-        let (shape, dataset) = ([1, 2, 3], "toy".to_owned());
+        let (shape, dataset) = ([1, 2, 3], Some("toy".to_owned()));
         let description =
             Description { version: 1, arch, seed, shape, classes: 4, dataset, epochs: 12, checkpoints };
         run::write_description(&folder, &description).unwrap();

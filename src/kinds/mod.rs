@@ -11,6 +11,7 @@ pub mod figure;
 #[cfg(test)]
 mod fixture;
 pub mod images;
+pub mod import;
 #[cfg(test)]
 mod incremental;
 pub mod parameters;
@@ -47,6 +48,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<images::Images>(),
     Kind::of::<sample::Sample>(),
     Kind::of::<train::Train>(),
+    Kind::of::<import::Import>(),
     Kind::of::<checkpoint::Checkpoint>(),
     Kind::of::<reset::Reset>(),
     Kind::of::<evaluate::Evaluate>(),

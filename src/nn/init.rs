@@ -33,6 +33,11 @@ impl Distribution {
         Self::Normal { std: (2.0 / (fan_in + fan_out) as f64).sqrt() }
     }
 
+    /// Normal with variance `2 / fan_out` (He et al.): torchvision's for residual networks.
+    pub fn fan_out(fan_out: usize) -> Self {
+        Self::Normal { std: (2.0 / fan_out as f64).sqrt() }
+    }
+
     /// Draws `count` values.
     pub fn draw(self, stream: &mut Stream, count: usize) -> Vec<f32> {
         let mut draw = || match self {

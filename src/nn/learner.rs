@@ -182,6 +182,8 @@ mod tests {
             r#"{"vgg": {"depth": 11, "width": 3, "head": 5, "bn": true}}"#,
             r#"{"resnet": {"depth": 18, "width": 3, "bn": true}}"#,
             r#"{"resnet": {"depth": 50, "width": 5}}"#,
+            r#"{"resnet_v1": {"depth": 18, "width": 3}}"#,
+            r#"{"resnet_v1": {"depth": 50, "stem": "cifar", "width": 5}}"#,
             r#"{"vit": {"depth": 2, "width": 12, "heads": 3, "patch": 16}}"#,
         ] {
             let network = serde_json::from_str::<Arch>(text).unwrap().network([3, 32, 32], 3);

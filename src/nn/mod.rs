@@ -11,6 +11,7 @@ pub mod autograd;
 pub mod distance;
 pub mod evaluate;
 pub mod examples;
+pub mod import;
 pub mod init;
 pub mod kernels;
 pub mod layer_set;

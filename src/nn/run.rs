@@ -31,11 +31,12 @@ pub struct Description {
     pub shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// Name of the dataset.
-    pub dataset: String,
+    /// Name of the dataset, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
     /// How many epochs it was trained for: T, the epoch of the final checkpoint.
     pub epochs: u32,
-    /// The epochs of which there are checkpoints, ascending; 0 is the initialisation.
+    /// The epochs of which there are checkpoints, ascending; 0 is the initialisation, if it is known and kept.
     pub checkpoints: Vec<u32>,
 }
 
@@ -80,6 +81,9 @@ impl RunError {
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::NoCheckpoint { epoch: 0, .. } => Some(
+                "give the initial values as 'init' of the 'import' stage, or keep epoch 0 in 'checkpoint'",
+            ),
             Self::NoCheckpoint { .. } => Some("add the epoch to 'checkpoints' of the 'train' stage"),
             Self::Version { .. } => Some("train again, or use the version that wrote it"),
             _ => None,
@@ -200,7 +204,7 @@ mod tests {
 
     fn description() -> Description {
         let arch = Arch::Fcn(Fcn { depth: 10, width: 3 });
-        let (shape, dataset) = ([1, 2, 2], "toy".to_owned());
+        let (shape, dataset) = ([1, 2, 2], Some("toy".to_owned()));
         Description {
             version: VERSION,
             arch,

@@ -70,9 +70,12 @@ fn agrees_with_candle(network: &Network, params: &Params, classes: usize, rows: 
 fn models_agree_with_candle() {
     for (arch, shape, rows, tolerance) in [
         (r#"{"vgg": {"depth": 11, "head": 24}}"#, [3, 32, 32], 3, 1e-5),
+        (r#"{"vgg": {"depth": 11, "width": 8, "head": 24}}"#, [3, 70, 70], 3, 1e-5),
         (r#"{"resnet": {"depth": 18}}"#, [3, 8, 8], 4, 1e-4),
         (r#"{"resnet": {"depth": 18, "bn": true}}"#, [1, 9, 9], 5, 1e-3),
         (r#"{"resnet": {"depth": 50}}"#, [3, 8, 8], 2, 1e-4),
+        (r#"{"resnet_v1": {"depth": 18, "width": 16}}"#, [3, 36, 36], 4, 1e-3),
+        (r#"{"resnet_v1": {"depth": 18, "stem": "cifar", "width": 16}}"#, [1, 9, 9], 5, 1e-3),
         (r#"{"vit": {"depth": 2, "width": 24, "heads": 3, "patch": 2}}"#, [3, 6, 8], 5, 1e-5),
         (r#"{"vit": {"depth": 1, "width": 130, "heads": 1, "patch": 1, "mlp": 1}}"#, [1, 9, 8], 2, 1e-5),
         (r#"{"vit": {"depth": 3, "width": 96, "heads": 2, "patch": 8, "mlp": 2}}"#, [3, 16, 16], 7, 1e-5),

@@ -81,7 +81,13 @@ fn check(run: &Run, examples: &Examples) -> Result<(), StageError> {
     }
     let (data, classes) = (examples.shape, examples.classes);
     let error = OtherData { data, classes, run: description.shape, run_classes: description.classes };
-    Err(StageError::with_hint(error, format!("connect 'data' to the dataset '{}'", description.dataset)))
+    let hint = match &description.dataset {
+        Some(dataset) => format!("connect 'data' to the dataset '{dataset}'"),
+        None => {
+            "connect 'data' to examples of the 'shape' and 'classes' that were given to 'import'".to_owned()
+        }
+    };
+    Err(StageError::with_hint(error, hint))
 }
 
 /// What an execution works with.

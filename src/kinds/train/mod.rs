@@ -140,7 +140,7 @@ impl Stage for Train {
             seed: self.seed,
             shape: dataset.shape,
             classes: dataset.classes,
-            dataset: dataset.name,
+            dataset: Some(dataset.name),
             epochs: self.epochs,
             checkpoints: self.saved().into_iter().collect(),
         };
@@ -242,7 +242,7 @@ mod tests {
         let bench = Bench::new();
         let output = bench.stage("run", &KIND, &parameters(3), &[("data", &bench.dataset())]).unwrap();
         let run = Run::open(&output.files).unwrap();
-        assert_eq!((run.description.epochs, run.description.dataset.as_str()), (3, "toy"));
+        assert_eq!((run.description.epochs, run.description.dataset.as_deref()), (3, Some("toy")));
         assert_eq!(run.description.checkpoints, [0, 1, 2, 3]);
         assert_eq!(run.params(0).unwrap(), run.network().init(1));
         assert_ne!(run.params(3).unwrap(), run.params(2).unwrap());

@@ -20,6 +20,18 @@ pub fn add_on_this_thread(sum: &mut Matrix, other: &Matrix) {
     sum.values_mut().iter_mut().zip(other.values()).for_each(|(sum, value)| *sum += value);
 }
 
+/// Adds a matrix to another of its shape and computes the ReLU of the sum, in parallel.
+pub fn add_and_rectify(sum: &mut Matrix, other: &Matrix) {
+    let pairs = sum.values_mut().par_iter_mut().with_min_len(TASK).zip(other.values().par_iter());
+    pairs.for_each(|(sum, value)| *sum = rectified(*sum + value));
+}
+
+/// The same, on this thread.
+pub fn add_and_rectify_on_this_thread(sum: &mut Matrix, other: &Matrix) {
+    let pairs = sum.values_mut().iter_mut().zip(other.values());
+    pairs.for_each(|(sum, value)| *sum = rectified(*sum + value));
+}
+
 /// Computes a ReLU, in parallel. `out` has its shape already.
 pub fn rectify(input: &Matrix, out: &mut Matrix) {
     let pairs = out.values_mut().par_iter_mut().with_min_len(TASK).zip(input.values().par_iter());

@@ -101,7 +101,7 @@ fn sources<'a>(
 
 fn window(pooling: Pooling, taps: &Taps, input: &Matrix, panel: usize, position: usize, out: &mut [f32]) {
     let mut sources = sources(taps, input, panel, position, out.len()).map(|(_, values)| values);
-    out.copy_from_slice(sources.next().expect("a window without padding is on the map"));
+    out.copy_from_slice(sources.next().expect("a window sees some of the map"));
     for values in sources {
         let pairs = out.iter_mut().zip(values);
         match pooling {
@@ -121,7 +121,7 @@ fn window(pooling: Pooling, taps: &Taps, input: &Matrix, panel: usize, position:
 
 fn largest(taps: &Taps, input: &Matrix, panel: usize, position: usize, out: &mut [f32], chosen: &mut [u8]) {
     let mut sources = sources(taps, input, panel, position, out.len());
-    let (tap, first) = sources.next().expect("a window without padding is on the map");
+    let (tap, first) = sources.next().expect("a window sees some of the map");
     out.copy_from_slice(first);
     chosen.fill(tap as u8);
     for (tap, values) in sources {

@@ -8,6 +8,7 @@ pub mod attention;
 pub mod chain;
 pub mod convolution;
 pub mod dense;
+pub mod flatten;
 pub mod gelu;
 pub mod layer_norm;
 pub mod norm;

@@ -7,7 +7,7 @@ use crate::nn::links::variable::Variable;
 use crate::nn::links::{Backward, Evaluate, InputGradient, Link, Shape, Spare, TensorSpec, Train};
 use crate::nn::params::Parameter;
 
-/// A pooling layer, without padding.
+/// A pooling layer. What is beside the map is in no window: padding only lets windows begin there.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Pool {
     /// What comes in.
@@ -22,6 +22,12 @@ impl Pool {
     /// The largest of each 2×2 window, side by side.
     pub fn halve(input: Shape) -> Self {
         let window = Window { kernel: [2, 2], stride: [2, 2], padding: [0, 0] };
+        Self { input, window, pooling: Pooling::Largest }
+    }
+
+    /// The largest of each 3×3 window, at every second position.
+    pub fn overlapping(input: Shape) -> Self {
+        let window = Window { kernel: [3, 3], stride: [2, 2], padding: [1, 1] };
         Self { input, window, pooling: Pooling::Largest }
     }
 
@@ -63,17 +69,28 @@ impl Link for Pool {
     }
 
     fn reference(&self, _: &[&Tensor], input: &Tensor) -> candle_core::Result<Tensor> {
-        assert_eq!(self.window.kernel, self.window.stride, "windows lie side by side");
-        let ([height, width], [down, right]) = (self.window.output(self.input.map), self.window.kernel);
-        let [rows, columns] = self.input.map;
-        let input = input.reshape(((), self.input.channels, rows, columns))?;
-        let input = input.narrow(2, 0, height * down)?.narrow(3, 0, width * right)?;
-        let examples = input.dim(0)?;
-        let windows = input.reshape(vec![examples, self.input.channels, height, down, width, right])?;
+        let Window { kernel, stride, padding } = self.window;
+        let map = self.window.output(self.input.map);
+        let mut maps = input.reshape(((), self.input.channels, self.input.map[0], self.input.map[1]))?;
+        for axis in [0, 1].into_iter().filter(|axis| padding[*axis] > 0) {
+            assert_eq!(self.pooling, Pooling::Largest, "the mean of a window is of the map");
+            let mut beside = maps.dims().to_vec();
+            beside[2 + axis] = padding[axis];
+            let beside = Tensor::full(f32::NEG_INFINITY, beside, maps.device())?;
+            maps = Tensor::cat(&[&beside, &maps, &beside], 2 + axis)?;
+        }
+        let seen = |axis: usize, tap: usize| {
+            Tensor::from_iter((0..map[axis]).map(|at| (at * stride[axis] + tap) as u32), maps.device())
+        };
+        let taps = (0..kernel[0] * kernel[1]).map(|tap| {
+            let (rows, columns) = (seen(0, tap / kernel[1])?, seen(1, tap % kernel[1])?);
+            maps.index_select(&rows, 2)?.index_select(&columns, 3)
+        });
         // Not candle's pooling, whose gradient is too small by the size of the window.
+        let windows = Tensor::stack(&taps.collect::<candle_core::Result<Vec<_>>>()?, 4)?;
         let output = match self.pooling {
-            Pooling::Largest => windows.max(5)?.max(3)?,
-            Pooling::Mean => windows.mean(5)?.mean(3)?,
+            Pooling::Largest => windows.max(4)?,
+            Pooling::Mean => windows.mean(4)?,
         };
         output.flatten_from(1)
     }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::LayerName;
+use crate::nn::import::{Names, Prefix};
 use crate::nn::init::Distribution;
 use crate::nn::kernels::Window;
 use crate::nn::links::convolution::Convolution;
@@ -77,7 +78,7 @@ impl Mixer {
             ("", Box::new(Gelu(hidden))),
             ("mlp_channels.fc2", Box::new(dense(hidden, shape.channels))),
         ];
-        let shortcut = |parts| -> Box<dyn Link> { Box::new(Shortcut(Box::new(Sequence(parts)))) };
+        let shortcut = |parts| -> Box<dyn Link> { Box::new(Shortcut::around(Sequence(parts))) };
         Sequence(vec![("", shortcut(tokens)), ("", shortcut(channels))])
     }
 }
@@ -113,6 +114,10 @@ impl Model for Mixer {
         let message = "the images cannot be cut into patches of this size";
         let hint = "give a divisor of the images' height and width";
         problem::first([(fits, Problem { path: "mixer.patch", message, hint })])
+    }
+
+    fn prefixes(&self, names: Names) -> Option<Vec<Prefix>> {
+        (names == Names::Timm).then(|| vec![Prefix::new("head.norm.", "norm.")])
     }
 
     fn network(&self, shape: [usize; 3], classes: usize) -> Network {

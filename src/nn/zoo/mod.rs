@@ -3,12 +3,14 @@
 mod fcn;
 mod mixer;
 mod resnet;
+mod resnet_v1;
 mod vgg;
 mod vit;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::nn::import::{Names, Prefix};
 use crate::nn::network::Network;
 use crate::nn::problem::Problem;
 
@@ -41,6 +43,8 @@ models! {
     Vgg(vgg::Vgg),
     /// Residual blocks, for small images.
     Resnet(resnet::ResNet),
+    /// Residual blocks as torchvision has them, for weights to import.
+    ResnetV1(resnet_v1::ResNetV1),
     /// Attention among patches of images.
     Vit(vit::Vit),
     /// Hidden layers across patches and across channels.
@@ -74,6 +78,10 @@ trait Model {
     fn misfit(&self, _shape: [usize; 3]) -> Option<Problem> {
         None
     }
+    /// How the names of its tensors begin, here and in a library that has the same network; those of others are the same.
+    fn prefixes(&self, _names: Names) -> Option<Vec<Prefix>> {
+        None
+    }
     /// Builds it for examples of this shape, which it fits, and this many classes.
     fn network(&self, shape: [usize; 3], classes: usize) -> Network;
 }
@@ -92,6 +100,14 @@ impl Arch {
     /// What is wrong with it for examples of this shape (channels, height, width), if anything.
     pub fn misfit(&self, shape: [usize; 3]) -> Option<Problem> {
         self.model().misfit(shape)
+    }
+
+    /// How the names of its tensors begin, here and under these names, where they differ; `None` if no network like it has such.
+    pub fn prefixes(&self, names: Names) -> Option<Vec<Prefix>> {
+        match names {
+            Names::Own => Some(Vec::new()),
+            Names::Torchvision | Names::Timm => self.model().prefixes(names),
+        }
     }
 
     /// Builds the network for examples of this shape, which it fits, and this many classes.

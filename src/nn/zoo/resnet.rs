@@ -29,7 +29,18 @@ use crate::nn::problem::{self, Problem};
 use crate::nn::zoo::{self, Model};
 
 /// Channels that the 3×3 convolutions of each stage give, in widths.
-const CHANNELS: [usize; 4] = [1, 2, 4, 8];
+pub(super) const CHANNELS: [usize; 4] = [1, 2, 4, 8];
+
+/// Blocks of each stage, in a network of this depth.
+pub(super) fn blocks(depth: usize) -> Option<[usize; 4]> {
+    match depth {
+        18 => Some([2, 2, 2, 2]),
+        34 | 50 => Some([3, 4, 6, 3]),
+        101 => Some([3, 4, 23, 3]),
+        152 => Some([3, 8, 36, 3]),
+        _ => None,
+    }
+}
 
 /// Depth of a residual network for small images, and whether it has batch norms.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -61,20 +72,9 @@ struct Place {
 type Parts = Vec<(&'static str, Box<dyn Link>)>;
 
 impl ResNet {
-    /// Blocks of each stage.
-    fn blocks(&self) -> Option<[usize; 4]> {
-        match self.depth {
-            18 => Some([2, 2, 2, 2]),
-            34 | 50 => Some([3, 4, 6, 3]),
-            101 => Some([3, 4, 23, 3]),
-            152 => Some([3, 8, 36, 3]),
-            _ => None,
-        }
-    }
-
     /// All blocks, in chain order.
     fn places(&self) -> Vec<Place> {
-        let stages = self.blocks().into_iter().flatten().zip(CHANNELS).enumerate();
+        let stages = blocks(self.depth).into_iter().flatten().zip(CHANNELS).enumerate();
         let place = |stage: usize, channels: usize, block: usize| Place {
             name: LayerName::new(format!("stage{}.resblk{block}", stage + 1)),
             channels: channels * self.width,
@@ -157,8 +157,8 @@ impl Model for ResNet {
             message: "it does not name blocks whose skip is an identity",
             hint: "write patterns, as in '[\"stage*.*\", \"!*.resblk1\"]'",
         };
-        let is_sound = self.blocks().is_none() || self.width == 0 || self.left_out().is_some();
-        let checks = [(self.blocks().is_some(), depth), (self.width >= 1, width), (is_sound, without)];
+        let is_sound = blocks(self.depth).is_none() || self.width == 0 || self.left_out().is_some();
+        let checks = [(blocks(self.depth).is_some(), depth), (self.width >= 1, width), (is_sound, without)];
         problem::first(checks)
     }
 

@@ -15,10 +15,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::LayerName;
+use crate::nn::import::{Names, Prefix};
 use crate::nn::init::Distribution;
 use crate::nn::kernels::Window;
 use crate::nn::links::convolution::Convolution;
 use crate::nn::links::dense::Dense;
+use crate::nn::links::flatten::Flatten;
 use crate::nn::links::norm::BatchNorm;
 use crate::nn::links::pool::Pool;
 use crate::nn::links::sequence::Sequence;
@@ -110,6 +112,28 @@ impl Model for Vgg {
         problem::first([(height.min(width) >= 32, Problem { path: "vgg", message, hint })])
     }
 
+    /// torchvision numbers everything, what has no tensors too. Its head is behind a map of 7×7: for images of 224×224.
+    fn prefixes(&self, names: Names) -> Option<Vec<Prefix>> {
+        let (mut prefixes, mut number) = (Vec::new(), 0);
+        for (stage, count) in (1..).zip(self.blocks()?) {
+            for block in 1..=count {
+                let ours = format!("stage{stage}.block{block}.");
+                if self.bn {
+                    prefixes.push(Prefix::new(ours.clone() + "conv.", format!("features.{number}.")));
+                    prefixes.push(Prefix::new(ours + "norm.", format!("features.{}.", number + 1)));
+                } else {
+                    prefixes.push(Prefix::new(ours, format!("features.{number}.")));
+                }
+                number += 2 + usize::from(self.bn);
+            }
+            number += 1;
+        }
+        for (ours, number) in [("fc1.", 0), ("fc2.", 3), ("final_linear.", 6)] {
+            prefixes.push(Prefix::new(ours, format!("classifier.{number}.")));
+        }
+        (names == Names::Torchvision).then_some(prefixes)
+    }
+
     fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
         let mut shape = Shape { channels, map: [height, width] };
         let mut layers = Vec::new();
@@ -128,7 +152,12 @@ impl Model for Vgg {
         for (name, outputs) in [("fc1", self.head), ("fc2", self.head), ("final_linear", classes)] {
             let weight = Distribution::glorot(inputs, outputs);
             let relu = name != "final_linear";
-            push(name.into(), Box::new(Dense { weight, ..Dense::new(inputs, outputs, relu) }));
+            let mut parts: Vec<(_, Box<dyn Link>)> = Vec::new();
+            if name == "fc1" && shape.positions() > 1 {
+                parts.push(("", Box::new(Flatten(shape))));
+            }
+            parts.push(("", Box::new(Dense { weight, ..Dense::new(inputs, outputs, relu) })));
+            push(name.into(), Box::new(Sequence(parts)));
             inputs = outputs;
         }
         Network::new(layers)

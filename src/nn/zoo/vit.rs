@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::name::LayerName;
+use crate::nn::import::{Names, Prefix};
 use crate::nn::init::Distribution;
 use crate::nn::kernels::Window;
 use crate::nn::links::attention::Attention;
@@ -88,7 +89,7 @@ impl Vit {
             ("", Box::new(Gelu(hidden))),
             ("mlp.fc2", Box::new(dense(hidden, self.width))),
         ];
-        let shortcut = |parts| -> Box<dyn Link> { Box::new(Shortcut(Box::new(Sequence(parts)))) };
+        let shortcut = |parts| -> Box<dyn Link> { Box::new(Shortcut::around(Sequence(parts))) };
         Sequence(vec![("", shortcut(attention)), ("", shortcut(perceptron))])
     }
 }
@@ -131,6 +132,16 @@ impl Model for Vit {
         let message = "the images cannot be cut into patches of this size";
         let hint = "give a divisor of the images' height and width";
         problem::first([(fits, Problem { path: "vit.patch", message, hint })])
+    }
+
+    fn prefixes(&self, names: Names) -> Option<Vec<Prefix>> {
+        let prefixes = [
+            ("patch_embed.cls_token", "cls_token"),
+            ("patch_embed.pos_embed", "pos_embed"),
+            ("head.norm.", "norm."),
+        ];
+        let prefixes = prefixes.map(|(ours, theirs)| Prefix::new(ours, theirs));
+        (names == Names::Timm).then_some(prefixes.into())
     }
 
     fn network(&self, shape: [usize; 3], classes: usize) -> Network {

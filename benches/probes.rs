@@ -16,7 +16,7 @@ use layerwise::nn::network::Network;
 use layerwise::nn::params::Params;
 use layerwise::nn::probe::Probes;
 use layerwise::nn::reset::{Patch, Source};
-use layerwise::nn::zoo::{Arch, ResNet, Vgg};
+use layerwise::nn::zoo::Arch;
 
 const SHAPE: [usize; 3] = [3, 32, 32];
 const DRAWS: u32 = 5;
@@ -31,11 +31,12 @@ fn main() {
     let (name, images, threads) =
         (option("--model", "vgg16"), number("--images", "500"), number("--threads", "2"));
     let arch = match name.as_str() {
-        "vgg16" => Arch::Vgg(Vgg { depth: 16, bn: false, width: 64, head: 4096 }),
-        "resnet18" => Arch::Resnet(ResNet { depth: 18, bn: false, width: 64, without: None }),
-        "resnet18-bn" => Arch::Resnet(ResNet { depth: 18, bn: true, width: 64, without: None }),
+        "vgg16" => r#"{"vgg": {"depth": 16}}"#,
+        "resnet18" => r#"{"resnet": {"depth": 18}}"#,
+        "resnet18-bn" => r#"{"resnet": {"depth": 18, "bn": true}}"#,
         _ => panic!("the models are vgg16, resnet18, resnet18-bn"),
     };
+    let arch: Arch = serde_json::from_str(arch).expect("what a pipeline file may say");
     let network = arch.network(SHAPE, 10);
     let host = network.init(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");

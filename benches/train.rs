@@ -15,7 +15,7 @@ use layerwise::nn::learner::Learner;
 use layerwise::nn::network::Network;
 use layerwise::nn::optimizer::{Optimizer, Sgd};
 use layerwise::nn::params::Params;
-use layerwise::nn::zoo::{Arch, Fcn, ResNet, Vgg, Vit};
+use layerwise::nn::zoo::Arch;
 
 const BATCH: usize = 128;
 
@@ -85,20 +85,21 @@ impl Work {
 
 /// From a short name: `fcn3x256`, `vgg11`, `resnet18-bn`, `vit6x192`.
 fn arch(name: &str) -> Option<Arch> {
-    let arch = if let Some(sizes) = name.strip_prefix("fcn") {
+    let text = if let Some(sizes) = name.strip_prefix("fcn") {
         let (depth, width) = sizes.split_once('x')?;
-        Arch::Fcn(Fcn { depth: depth.parse().ok()?, width: width.parse().ok()? })
+        format!(r#"{{"fcn": {{"depth": {depth}, "width": {width}}}}}"#)
     } else if let Some(sizes) = name.strip_prefix("vit") {
         let (depth, width) = sizes.split_once('x')?;
-        let width = width.parse().ok()?;
-        Arch::Vit(Vit { depth: depth.parse().ok()?, width, heads: width / 64, patch: 4, mlp: 4 })
+        let heads = width.parse::<usize>().ok()? / 64;
+        format!(r#"{{"vit": {{"depth": {depth}, "width": {width}, "heads": {heads}}}}}"#)
     } else if let Some(depth) = name.strip_prefix("vgg") {
-        Arch::Vgg(Vgg { depth: depth.parse().ok()?, bn: false, width: 64, head: 4096 })
+        format!(r#"{{"vgg": {{"depth": {depth}}}}}"#)
     } else {
         let depth = name.strip_prefix("resnet")?;
         let plain = depth.trim_end_matches("-bn");
-        Arch::Resnet(ResNet { depth: plain.parse().ok()?, bn: plain != depth, width: 64, without: None })
+        format!(r#"{{"resnet": {{"depth": {plain}, "bn": {}}}}}"#, plain != depth)
     };
+    let arch: Arch = serde_json::from_str(&text).ok()?;
     arch.problem().is_none().then_some(arch)
 }
 

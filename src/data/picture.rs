@@ -45,6 +45,39 @@ impl Framing {
     }
 }
 
+/// Sums over all pixels of a channel, exact: of bytes, and of their squares.
+#[derive(Default)]
+pub struct Sums {
+    count: u64,
+    totals: [u64; 3],
+    squares: [u64; 3],
+}
+
+impl Sums {
+    /// Adds the pixels of an example, channel by channel.
+    pub fn add(&mut self, pixels: &[u8]) {
+        let plane = pixels.len() / 3;
+        self.count += plane as u64;
+        for (channel, pixels) in pixels.chunks_exact(plane).enumerate() {
+            self.totals[channel] += pixels.iter().map(|pixel| u64::from(*pixel)).sum::<u64>();
+            self.squares[channel] += pixels.iter().map(|pixel| u64::from(*pixel).pow(2)).sum::<u64>();
+        }
+    }
+
+    /// Mean and population standard deviation of the pixels / 255.
+    pub fn moments(&self) -> ([f64; 3], [f64; 3]) {
+        let count = self.count as f64;
+        let mean = self.totals.map(|sum| sum as f64 / count / 255.0);
+        let of = |channel: usize| {
+            let [squares, sum] = [self.squares[channel], self.totals[channel]].map(u128::from);
+            let scaled = u128::from(self.count) * squares - sum * sum;
+            // Where all pixels are equal there is nothing to divide by.
+            if scaled > 0 { (scaled as f64).sqrt() / count / 255.0 } else { 1.0 }
+        };
+        (mean, [of(0), of(1), of(2)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

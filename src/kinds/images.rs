@@ -18,7 +18,7 @@ use crate::base::{fsx, rng};
 use crate::data::catalogue::{DataFile, Dataset, Role};
 use crate::data::examples::{DESCRIPTION, Split};
 use crate::data::format::Format;
-use crate::data::picture::Framing;
+use crate::data::picture::{Framing, Sums};
 use crate::kinds::{DATASET, parameters};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
@@ -191,38 +191,6 @@ impl Pictures {
     }
 }
 
-/// Sums over all pixels of a channel, exact: of bytes, and of their squares.
-#[derive(Default)]
-struct Sums {
-    count: u64,
-    sums: [u64; 3],
-    squares: [u64; 3],
-}
-
-impl Sums {
-    fn add(&mut self, pixels: &[u8]) {
-        let plane = pixels.len() / 3;
-        self.count += plane as u64;
-        for (channel, pixels) in pixels.chunks_exact(plane).enumerate() {
-            self.sums[channel] += pixels.iter().map(|pixel| u64::from(*pixel)).sum::<u64>();
-            self.squares[channel] += pixels.iter().map(|pixel| u64::from(*pixel).pow(2)).sum::<u64>();
-        }
-    }
-
-    /// Mean and population standard deviation of the pixels / 255.
-    fn moments(&self) -> ([f64; 3], [f64; 3]) {
-        let count = self.count as f64;
-        let mean = self.sums.map(|sum| sum as f64 / count / 255.0);
-        let of = |channel: usize| {
-            let [squares, sum] = [self.squares[channel], self.sums[channel]].map(u128::from);
-            let scaled = u128::from(self.count) * squares - sum * sum;
-            // Where all pixels are equal there is nothing to divide by.
-            if scaled > 0 { (scaled as f64).sqrt() / count / 255.0 } else { 1.0 }
-        };
-        (mean, [of(0), of(1), of(2)])
-    }
-}
-
 /// What both splits are written with.
 struct Work<'a> {
     framing: Framing,
@@ -337,7 +305,7 @@ mod tests {
         folder
     }
 
-    fn make(folder: &tempfile::TempDir, more: serde_json::Value) -> Result<Artifact, StageError> {
+    fn make(folder: &tempfile::TempDir, more: &serde_json::Value) -> Result<Artifact, StageError> {
         let mut parameters =
             json!({"folder": folder.path(), "train": "train", "test": "val", "resize": 6, "crop": 4});
         parameters.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
@@ -377,27 +345,27 @@ mod tests {
         let folder = tree();
         let path = |name: &str| folder.path().join(name);
         picture(&path("val/dog/z.png"), [5, 5], [0, 0, 0]);
-        let (message, _) = complaint(make(&folder, json!({})));
+        let (message, _) = complaint(make(&folder, &json!({})));
         assert_eq!(message, "the class 'dog' has test images and no training images");
         fsx::remove_dir_all(&path("val/dog")).unwrap();
         fsx::write_atomic(&path("train/ant/notes.txt"), b"ants").unwrap();
-        let (message, hint) = complaint(make(&folder, json!({})));
+        let (message, hint) = complaint(make(&folder, &json!({})));
         assert!(message.contains("notes.txt' is no picture that can be read: "), "{message}");
         assert_eq!(hint, "remove it, or replace it by a JPEG or a PNG");
         fsx::remove_file(&path("train/ant/notes.txt")).unwrap();
         fsx::write_atomic(&path("train/readme"), b"").unwrap();
-        let (message, _) = complaint(make(&folder, json!({})));
+        let (message, _) = complaint(make(&folder, &json!({})));
         assert!(
             message.starts_with("'readme' in '") && message.ends_with("is in no folder of a class"),
             "{message}"
         );
-        let (message, _) = complaint(make(&folder, json!({"train": "nothing"})));
+        let (message, _) = complaint(make(&folder, &json!({"train": "nothing"})));
         assert!(message.ends_with("nothing' has no folder of a class with a picture in it"), "{message}");
     }
 
     #[test]
     fn senseless_parameters_are_refused() {
-        let refused = |more: serde_json::Value| {
+        let refused = |more: &serde_json::Value| {
             let mut parameters = json!({"folder": "x", "test": "val", "resize": 6, "crop": 4});
             parameters.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
             match KIND.parse(&parameters) {
@@ -405,12 +373,12 @@ mod tests {
                 other => panic!("{:?}", other.err()),
             }
         };
-        assert_eq!(refused(json!({})), "without training images there is no mean and deviation");
+        assert_eq!(refused(&json!({})), "without training images there is no mean and deviation");
         assert_eq!(
-            refused(json!({"train": "train", "crop": 7})),
+            refused(&json!({"train": "train", "crop": 7})),
             "the middle is larger than the scaled picture"
         );
-        assert_eq!(refused(json!({"train": "train", "mean": [0, 0, 0]})), "'mean' and 'std' go together");
-        assert_eq!(refused(json!({"mean": [0, 0, 0], "std": [1, 0, 1]})), "it divides the pixels");
+        assert_eq!(refused(&json!({"train": "train", "mean": [0, 0, 0]})), "'mean' and 'std' go together");
+        assert_eq!(refused(&json!({"mean": [0, 0, 0], "std": [1, 0, 1]})), "it divides the pixels");
     }
 }

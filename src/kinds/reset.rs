@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{PATCHES, RUN, parameters};
 use crate::nn::layer_set::{self, Group};
-use crate::nn::reset::{self, Kept, Patches, ResetError, Row, Source, Unit};
+use crate::nn::reset::{Kept, Patches, ResetError, Row, Source};
 use crate::nn::run::{Run, RunError};
+use crate::nn::unit::{self, Unit};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
 /// Parameters of `reset`.
@@ -143,14 +144,14 @@ impl Stage for Reset {
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
         let run = Run::open(&inputs.one("run").files).map_err(parameters::run_error)?;
-        let chain = reset::units(run.network(), self.unit);
+        let chain = unit::names(run.network(), self.unit);
         let groups = match &self.layers {
             Layers::Word(Each::Each) => &vec![Group::Each("*".to_owned())],
             Layers::Groups(groups) => groups,
         };
         let mut rows = layer_set::rows(&chain, groups, self.complement).map_err(parameters::reset_error)?;
         if self.full_model {
-            rows.push(Row::full_model(&reset::units(run.network(), Unit::Layer)));
+            rows.push(Row::full_model(&unit::names(run.network(), Unit::Layer)));
         }
         let sources = self.sources(&run).map_err(parameters::run_error)?;
         let seed = self.rerand.as_ref().map_or(0, |rerand| rerand.seed);
@@ -180,7 +181,8 @@ mod tests {
         let run = bench.run(0);
         let output = bench.stage("out", &KIND, parameters, &[("run", &run)]).unwrap();
         let patches = Patches::open(&output.files, &Run::open(&run.files).unwrap()).unwrap();
-        let line = |patch: &reset::Patch| format!("{} {}", patch.layer, patch.source.columns().concat());
+        let line =
+            |patch: &crate::nn::reset::Patch| format!("{} {}", patch.layer, patch.source.columns().concat());
         patches.patches.iter().map(line).collect()
     }
 

@@ -30,4 +30,5 @@ pub mod schedule;
 pub mod state;
 pub mod tensors;
 pub mod train;
+pub mod unit;
 pub mod zoo;

@@ -193,7 +193,9 @@ impl<'a> Checker<'a> {
             None => Some(value),
         };
         let Some(value) = bound else {
-            reference.into_iter().for_each(|reference| self.undeclared(path, value, reference, parameters));
+            if let Some(reference) = reference {
+                self.undeclared(path, value, reference, parameters);
+            }
             return None;
         };
         match read(value) {

@@ -5,7 +5,7 @@ use crate::base::name::LayerName;
 use crate::base::rng;
 use crate::nn::layer_set::{self, Group, Selection};
 use crate::nn::reset::{Kept, Row};
-use crate::nn::zoo::{Arch, Fcn, ResNet, Vit};
+use crate::nn::zoo::{Arch, Fcn, Vit};
 
 const ALL: [Metric; 2] = [Metric::Error, Metric::Loss];
 const FEATURES: usize = 12;
@@ -28,8 +28,9 @@ impl Case {
 
     /// Convolutions, norms, blocks with and without a skip.
     fn residual() -> Self {
-        let network =
-            Arch::Resnet(ResNet { depth: 18, bn: true, width: 64, without: None }).network([3, 2, 2], 3);
+        let network = serde_json::from_str::<Arch>(r#"{"resnet": {"depth": 18, "bn": true}}"#)
+            .unwrap()
+            .network([3, 2, 2], 3);
         Self { network, examples: 40 }
     }
 

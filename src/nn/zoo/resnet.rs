@@ -6,7 +6,7 @@
 //! | 50, 101, 152 | 1×1, 3×3, 1×1 with four times the channels | 3, 4, 6, 3; 3, 4, 23, 3; 3, 8, 36, 3 |
 //!
 //! A layer of the network is the stem (`stage0`), a whole block (`stage1.resblk1`), or the head (`final_linear`, with the last norm).
-//! Without `bn`, the norms vanish. `width` is that of the first stage, and scales the others. Blocks whose skip is an identity may be left
+//! Without `bn`, the norms vanish. `width` is that of the first stage, and scales the others; `stem` is for small or for large images. Blocks whose skip is an identity may be left
 //! out (`without`: the study's Table 1).
 
 use schemars::JsonSchema;
@@ -42,7 +42,33 @@ pub(super) fn blocks(depth: usize) -> Option<[usize; 4]> {
     }
 }
 
-/// Depth of a residual network for small images, and whether it has batch norms.
+/// What stands before the blocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stem {
+    /// A 3×3 convolution: for small images.
+    #[default]
+    Cifar,
+    /// A 7×7 convolution and a maximum, each of which halves the map: for large ones.
+    Imagenet,
+}
+
+impl Stem {
+    /// Size and stride of its convolution.
+    pub(super) fn convolution(self) -> [usize; 2] {
+        match self {
+            Self::Cifar => [3, 1],
+            Self::Imagenet => [7, 2],
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
+    fn is_cifar(&self) -> bool {
+        *self == Self::Cifar
+    }
+}
+
+/// Depth of a residual network, how it begins, and whether it has batch norms.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResNet {
@@ -51,6 +77,9 @@ pub struct ResNet {
     /// Whether there are batch norms.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bn: bool,
+    /// How it begins: as for small images if not given.
+    #[serde(default, skip_serializing_if = "Stem::is_cifar")]
+    pub stem: Stem,
     /// Channels of the first stage.
     #[serde(default = "zoo::width", skip_serializing_if = "zoo::is_width")]
     pub width: usize,
@@ -72,6 +101,16 @@ struct Place {
 type Parts = Vec<(&'static str, Box<dyn Link>)>;
 
 impl ResNet {
+    fn stem(&self, input: Shape) -> Box<dyn Link> {
+        let [size, stride] = self.stem.convolution();
+        let convolution = convolution(input, self.width, size, stride);
+        if self.stem == Stem::Cifar {
+            return Box::new(convolution);
+        }
+        let pool = Pool::overlapping(convolution.output());
+        Box::new(Sequence(vec![("", Box::new(convolution)), ("", Box::new(pool))]))
+    }
+
     /// All blocks, in chain order.
     fn places(&self) -> Vec<Place> {
         let stages = blocks(self.depth).into_iter().flatten().zip(CHANNELS).enumerate();
@@ -141,7 +180,8 @@ impl Model for ResNet {
         let bn = if self.bn { "-bn" } else { "" };
         let left_out = self.left_out().unwrap_or_default().len();
         let without = if left_out == 0 { String::new() } else { format!("-without-{left_out}") };
-        format!("resnet{}{}{bn}{without}", self.depth, zoo::suffix(self.width))
+        let stem = if self.stem == Stem::Cifar { "" } else { "-imagenet" };
+        format!("resnet{}{}{stem}{bn}{without}", self.depth, zoo::suffix(self.width))
     }
 
     fn problem(&self) -> Option<Problem> {
@@ -163,11 +203,11 @@ impl Model for ResNet {
     }
 
     fn network(&self, [channels, height, width]: [usize; 3], classes: usize) -> Network {
-        let stem = convolution(Shape { channels, map: [height, width] }, self.width, 3, 1);
+        let stem = self.stem(Shape { channels, map: [height, width] });
         let mut shape = stem.output();
         let mut layers = Vec::new();
         let mut push = |name: LayerName, link: Box<dyn Link>| layers.push(Layer { name, link });
-        push(LayerName::new("stage0"), Box::new(stem));
+        push(LayerName::new("stage0"), stem);
         let left_out = self.left_out().expect("the blocks were checked");
         for Place { name, channels, stride } in self.places() {
             if left_out.contains(&name) {

@@ -20,7 +20,7 @@ use crate::nn::links::shortcut::Shortcut;
 use crate::nn::links::{Link, Shape};
 use crate::nn::network::{Layer, Network};
 use crate::nn::problem::{self, Problem};
-use crate::nn::zoo::resnet::{CHANNELS, blocks};
+use crate::nn::zoo::resnet::{CHANNELS, Stem, blocks};
 use crate::nn::zoo::{self, Model};
 
 /// Depth of a residual network as torchvision has it, and how it begins; its layers are `stem`, `layer1.0` and so on, `fc`.
@@ -30,22 +30,15 @@ pub struct ResNetV1 {
     /// Number of layers with weights: 18, 34, 50, 101 or 152.
     pub depth: usize,
     /// How it begins: as for large images if not given.
-    #[serde(default, skip_serializing_if = "is_imagenet")]
+    #[serde(default = "imagenet", skip_serializing_if = "is_imagenet")]
     pub stem: Stem,
     /// Channels of the first stage.
     #[serde(default = "zoo::width", skip_serializing_if = "zoo::is_width")]
     pub width: usize,
 }
 
-/// What stands before the blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Stem {
-    /// A 7×7 convolution and a maximum, each of which halves the map: for large images.
-    #[default]
-    Imagenet,
-    /// A 3×3 convolution: for small ones.
-    Cifar,
+fn imagenet() -> Stem {
+    Stem::Imagenet
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this signature")]
@@ -58,10 +51,7 @@ type Parts = Vec<(&'static str, Box<dyn Link>)>;
 
 impl ResNetV1 {
     fn stem(&self, input: Shape) -> Sequence {
-        let (size, stride) = match self.stem {
-            Stem::Imagenet => (7, 2),
-            Stem::Cifar => (3, 1),
-        };
+        let [size, stride] = self.stem.convolution();
         let (mut parts, shape) = normed(["conv1", "bn1"], input, [self.width, size, stride], true);
         if self.stem == Stem::Imagenet {
             parts.push(("", Box::new(Pool::overlapping(shape))));

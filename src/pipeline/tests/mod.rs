@@ -55,11 +55,11 @@ fn keyed(text: &str) -> Result<Keyed, SpecErrors> {
 /// With overrides, and with other files: name and text.
 fn keyed_with(text: &str, overrides: &[&str], files: &[(&str, &str)]) -> Result<Keyed, SpecErrors> {
     let overrides = overrides.iter().map(|text| text.parse().unwrap()).collect();
-    keyed_at(text, Variation { scale: None, overrides }, files)
+    keyed_at(text, &Variation { scale: None, overrides }, files)
 }
 
 /// With a variation, and with other files.
-fn keyed_at(text: &str, variation: Variation, files: &[(&str, &str)]) -> Result<Keyed, SpecErrors> {
+fn keyed_at(text: &str, variation: &Variation, files: &[(&str, &str)]) -> Result<Keyed, SpecErrors> {
     let read = |path: &Path| {
         let file = files.iter().find(|(name, _)| Path::new(name) == path);
         let missing = || FileError::new("read", path, std::io::ErrorKind::NotFound.into());
@@ -71,7 +71,7 @@ fn keyed_at(text: &str, variation: Variation, files: &[(&str, &str)]) -> Result<
         digest: &|_| unreachable!("no toy reads files"),
         read: &read,
     };
-    load("toy.yaml", text, &variation, &surroundings)
+    load("toy.yaml", text, variation, &surroundings)
 }
 
 /// Each node with the nodes that it needs.

@@ -17,7 +17,7 @@ stages:
 
 fn at(scale: Option<&str>, overrides: &[&str], text: &str) -> Result<Keyed, SpecErrors> {
     let overrides = overrides.iter().map(|text| text.parse().unwrap()).collect();
-    keyed_at(text, Variation { scale: scale.map(str::to_owned), overrides }, &[])
+    keyed_at(text, &Variation { scale: scale.map(str::to_owned), overrides }, &[])
 }
 
 fn keys(keyed: Result<Keyed, SpecErrors>) -> Vec<(String, String)> {

@@ -32,7 +32,7 @@ struct Case {
 /// What holds unless roundings are amplified.
 const CLOSE: [f64; 4] = [1e-5, 1e-4, 1e-4, 1e-4];
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 9] = [
     Case {
         name: "vgg11",
         arch: r#"{"vgg": {"depth": 11, "head": 64}}"#,
@@ -102,6 +102,26 @@ const CASES: [Case; 7] = [
         size: 16,
         lr: 5e-3,
         shift: 0.0,
+        bounds: CLOSE,
+        between_paths: 1e-5,
+    },
+    Case {
+        name: "resnet-42",
+        arch: r#"{"identity_resnet": {"stages": 2, "blocks": 4}}"#,
+        examples: 8,
+        size: 16,
+        lr: 5e-5,
+        shift: 0.0,
+        bounds: CLOSE,
+        between_paths: 1e-5,
+    },
+    Case {
+        name: "resnet-44x16-bn",
+        arch: r#"{"identity_resnet": {"stages": 4, "blocks": 4, "width": 16, "bn": true}}"#,
+        examples: 8,
+        size: 16,
+        lr: 1e-5,
+        shift: 1.0,
         bounds: CLOSE,
         between_paths: 1e-5,
     },
@@ -250,6 +270,12 @@ fn vgg_agrees_with_pytorch() {
 fn residual_networks_agree_with_pytorch() {
     agrees_with_pytorch(&CASES[1]);
     agrees_with_pytorch(&CASES[2]);
+}
+
+#[test]
+fn residual_networks_of_identity_skips_agree_with_pytorch() {
+    agrees_with_pytorch(&CASES[7]);
+    agrees_with_pytorch(&CASES[8]);
 }
 
 #[test]

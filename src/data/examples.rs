@@ -186,6 +186,12 @@ impl Examples {
         }
     }
 
+    /// Writes the pixels of consecutive examples as numbers from 0 to 255.
+    pub fn images(&self, range: Range<usize>, out: &mut [f32]) {
+        let pixels = &self.pixels[range.start * self.features()..range.end * self.features()];
+        out.iter_mut().zip(pixels).for_each(|(value, pixel)| *value = f32::from(*pixel));
+    }
+
     /// Standardises images whose pixels may lie between two bytes: n × C·H·W, in [0, 255]. Of bytes, the result is that of
     /// [`Examples::rows`] to the bit.
     pub fn standardise(&self, images: &[f32], out: &mut [f32]) {

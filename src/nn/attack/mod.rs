@@ -114,9 +114,9 @@ pub struct Trial<'a> {
     /// Numbers per example.
     pub features: usize,
     /// Writes the images of these examples, in units of a byte.
-    pub images: &'a dyn Fn(Range<usize>, &mut [f32]),
+    pub images: &'a (dyn Fn(Range<usize>, &mut [f32]) + Sync),
     /// Writes images as the network takes them.
-    pub standardise: &'a dyn Fn(&[f32], &mut [f32]),
+    pub standardise: &'a (dyn Fn(&[f32], &mut [f32]) + Sync),
     /// How far images are moved.
     pub limits: Limits,
     /// The random swaps of an inference, if there are any.
@@ -139,11 +139,6 @@ struct Purpose<'a> {
 }
 
 impl Trial<'_> {
-    /// Whether a repetition of an attack gives another result than the first time.
-    pub fn varies(&self, attack: Attack) -> bool {
-        self.stochastic.is_some() || attack == Attack::Pgd
-    }
-
     /// Attacks these examples. How many are misclassified then?
     pub fn errors(
         &self,

@@ -1,0 +1,299 @@
+//! `attack`: the error of a run's final model on images that are moved so that it errs, and of the same model with random blocks.
+//!
+//! The rows are probes: what is evaluated is a modification of the final model or of its input. Each repetition of each attack is kept
+//! (`kinds/evaluate/cells`), so an interruption costs at most one, and so does another repetition.
+
+mod fraction;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::base::canonical;
+use crate::base::digest::{Digest, Fields};
+use crate::base::fsx;
+use crate::data::{self, Examples, Split};
+use crate::kinds::attack::fraction::Fraction;
+use crate::kinds::evaluate::{self, cells::Cells};
+use crate::kinds::parameters::OneOrMore;
+use crate::kinds::{DATASET, PROBES, RUN, parameters};
+use crate::nn::attack::stochastic::Stochastic;
+use crate::nn::attack::target::Target;
+use crate::nn::attack::{Attack as Way, Limits, Trial};
+use crate::nn::kernels;
+use crate::nn::reset::Source;
+use crate::nn::run::{self, Description, Run};
+use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
+
+/// Parameters of `attack`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attack {
+    /// How the images are moved.
+    #[serde(default = "all", deserialize_with = "parameters::one_or_more")]
+    #[schemars(with = "OneOrMore<Way>")]
+    attacks: BTreeSet<Way>,
+    /// How many test images: the first ones.
+    #[serde(default = "examples")]
+    examples: usize,
+    /// How often, each time with other random numbers.
+    #[serde(default = "repeats")]
+    repeats: u32,
+    /// How far a pixel may be moved, where white is 1; as a number, or as in `8/255`.
+    #[serde(default = "radius")]
+    radius: Fraction,
+    /// Steps of PGD.
+    #[serde(default = "steps")]
+    steps: u32,
+    /// How far a pixel is moved in each of them.
+    #[serde(default = "step_size")]
+    step_size: Fraction,
+    /// Blocks with random weights, chosen anew at each inference.
+    #[serde(default, skip_serializing_if = "Replacement::is_none")]
+    stochastic: Replacement,
+    /// Which network the attacker's gradients are of.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    attacker: Attacker,
+    /// Of the weight sets, of which block is swapped when, and of where PGD starts.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    seed: u64,
+}
+
+/// How many stages swap one random block of theirs for one of how many weight sets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Replacement {
+    /// Stages that do at an inference; 0 for none.
+    stages: usize,
+    /// Sets of weights, drawn once from the blocks' initial distributions.
+    sets: usize,
+}
+
+impl Replacement {
+    fn is_none(&self) -> bool {
+        self.stages == 0
+    }
+
+    /// As the study's table has it.
+    fn label(self) -> String {
+        if self.is_none() { "baseline".to_owned() } else { format!("r={} s={}", self.sets, self.stages) }
+    }
+}
+
+/// Which network an attacker computes gradients of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Attacker {
+    /// Of one with random blocks, sampled anew for each gradient: what the attacker can query is what is defended.
+    #[default]
+    Sampled,
+    /// Of the final model as it is.
+    Unmodified,
+}
+
+fn all() -> BTreeSet<Way> {
+    [Way::Clean, Way::Fgsm, Way::Pgd].into()
+}
+
+fn examples() -> usize {
+    1000
+}
+
+fn repeats() -> u32 {
+    5
+}
+
+fn steps() -> u32 {
+    20
+}
+
+fn radius() -> Fraction {
+    Fraction(8.0 / 255.0)
+}
+
+fn step_size() -> Fraction {
+    Fraction(2.0 / 255.0)
+}
+
+/// The dataset has fewer test images than are to be attacked.
+#[derive(Debug, thiserror::Error)]
+#[error("{wanted} images are to be attacked, and the test split has {present}")]
+struct TooFewImages {
+    wanted: usize,
+    present: usize,
+}
+
+impl Stage for Attack {
+    const KIND: &'static str = "attack";
+    const VERSION: u32 = 1;
+    const ABOUT: &'static str = "measure the final model of a run on images that are moved so that it errs";
+    const SLOTS: &'static [Slot] = &[Slot::one("run", RUN), Slot::one("data", DATASET)];
+    const OUTPUT: ArtifactType = PROBES;
+    const NUMERIC: bool = true;
+
+    fn check(&self) -> Result<(), ParameterError> {
+        let length = |value: Fraction| (0.0..=1.0).contains(&value.0);
+        let is_random = !self.stochastic.is_none();
+        let (message, of_length) = ("it is not a length of pixels", "give 0 to 1, as in '8/255'");
+        let checks = [
+            (self.examples > 0, "examples", "there are 0 images", "give 1 or more"),
+            (self.repeats > 0, "repeats", "nothing is done", "give 1 or more"),
+            (length(self.radius), "radius", message, of_length),
+            (length(self.step_size), "step_size", message, of_length),
+            (self.steps > 0, "steps", "PGD makes no step", "give 1 or more"),
+            (
+                !is_random || self.stochastic.sets > 0,
+                "stochastic.sets",
+                "there are no weights to swap blocks for",
+                "give 1 or more, or 'stages: 0'",
+            ),
+            (
+                is_random || self.attacker == Attacker::default(),
+                "attacker",
+                "no block is random, so there is nothing to choose",
+                "leave it out, or add 'stochastic'",
+            ),
+        ];
+        match checks.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, path, message, hint)) => Err(ParameterError::new(path, message, hint)),
+            None => Ok(()),
+        }
+    }
+
+    fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
+        let run = Run::open(&inputs.one("run").files).map_err(parameters::run_error)?;
+        let stochastic = self.stochastic(&run)?;
+        let mut cells = Cells::open(context.parts, self.key(&run, inputs)?)?;
+        let probes = self.attacks.iter().flat_map(|way| self.repeats(*way).map(|repeat| (*way, repeat)));
+        let missing: Vec<_> =
+            probes.filter(|(way, repeat)| cells.get(name(*way, *repeat)).is_none()).collect();
+        if !missing.is_empty() {
+            let examples = data::load(&inputs.one("data").files, Split::Test)?;
+            evaluate::check(&run, &examples)?;
+            if examples.len() < self.examples {
+                let error = TooFewImages { wanted: self.examples, present: examples.len() };
+                return Err(StageError::with_hint(
+                    error,
+                    format!("give 'examples: {}' at most", examples.len()),
+                ));
+            }
+            self.measure(&run, stochastic.as_ref(), &examples, &missing, &mut cells, context)?;
+        }
+        Ok(fsx::write_atomic(&context.out.join("probes.csv"), &self.table(&run, &cells)?)?)
+    }
+}
+
+impl Attack {
+    fn stochastic(&self, run: &Run) -> Result<Option<Stochastic>, StageError> {
+        let Replacement { stages, sets } = self.stochastic;
+        if stages == 0 {
+            return Ok(None);
+        }
+        Stochastic::new(run.network(), stages, sets).map(Some).map_err(|error| {
+            let hint = match error.present {
+                0 => "train 'identity_resnet', or leave 'stochastic' out".to_owned(),
+                present => format!("give 'stages: {present}' at most"),
+            };
+            StageError::with_hint(error, hint)
+        })
+    }
+
+    /// The repetitions of an attack that may differ; without any randomness, the first one stands for all.
+    fn repeats(&self, way: Way) -> Range<u32> {
+        if self.stochastic.is_none() && way != Way::Pgd { 0..1 } else { 0..self.repeats }
+    }
+
+    /// Where the cells are: those of one host, measured on one dataset with the same settings.
+    fn key(&self, run: &Run, inputs: &Inputs) -> Result<Digest, StageError> {
+        let Description { arch, shape, classes, epochs, seed, .. } = &run.description;
+        let network = serde_json::to_value((arch, shape, classes)).expect("a network is plain data");
+        let host = inputs.one("run").digests.get(&run::checkpoint_name(*epochs));
+        let host = host
+            .ok_or_else(|| run.final_params().err().map_or(StageError::Cancelled, parameters::run_error))?;
+        let settings = serde_json::to_value(Self { attacks: BTreeSet::new(), repeats: 0, ..*self });
+        let settings = settings.expect("parameters have string keys and finite numbers");
+        let mut fields = Fields::new("layerwise attacks v1");
+        fields.add("version", &Self::VERSION.to_le_bytes());
+        fields.add("numerics", kernels::numerics_class().as_bytes());
+        fields.add("network", &canonical::bytes(&network));
+        fields.add("seed", &seed.to_le_bytes());
+        fields.add("host", host.bytes());
+        fields.add("data", inputs.one("data").digest().bytes());
+        fields.add("settings", &canonical::bytes(&settings));
+        Ok(fields.finish())
+    }
+
+    /// Attacks the images, one repetition after the other.
+    fn measure(
+        &self,
+        run: &Run,
+        stochastic: Option<&Stochastic>,
+        examples: &Examples,
+        missing: &[(Way, u32)],
+        cells: &mut Cells,
+        context: &Context,
+    ) -> Result<(), StageError> {
+        let host = run.final_params().map_err(parameters::run_error)?;
+        let draws = 0..if stochastic.is_some() { self.stochastic.sets as u32 } else { 0 };
+        let sets = draws.map(|draw| Source::Rerand { draw }.values(run, self.seed));
+        let sets = sets.collect::<Result<Vec<_>, _>>().map_err(parameters::run_error)?;
+        let swappable = stochastic.map(Stochastic::swappable).unwrap_or_default();
+        let mut target = Target::new(run.network(), &host, &sets, &swappable);
+        let trial = Trial {
+            labels: &examples.labels,
+            features: examples.features(),
+            images: &|range, out| examples.images(range, out),
+            standardise: &|images, out| examples.standardise(images, out),
+            limits: self.limits(),
+            stochastic,
+            samples: self.attacker == Attacker::Sampled,
+            seed: self.seed,
+            cancel: context.cancel,
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads).build()?;
+        let (total, mut done) = (missing.len() * self.examples, 0);
+        for (way, repeat) in missing {
+            let mut errors = 0;
+            for first in (0..self.examples).step_by(run.network().at_once(self.examples)) {
+                context.progress(done as u64, total as u64, "images", way.as_str());
+                let range = first..self.examples.min(first + run.network().at_once(self.examples));
+                done += range.len();
+                let attack = || trial.errors(&mut target, *way, *repeat, range);
+                errors += pool.install(attack).map_err(|_| StageError::Cancelled)?;
+            }
+            cells.add(&[(name(*way, *repeat), errors as f64 / self.examples as f64)])?;
+        }
+        Ok(())
+    }
+
+    fn limits(&self) -> Limits {
+        let bytes = |length: Fraction| (length.0 * 255.0) as f32;
+        Limits { radius: bytes(self.radius), steps: self.steps, step_size: bytes(self.step_size) }
+    }
+
+    /// All cells by attack and repetition.
+    fn table(&self, run: &Run, cells: &Cells) -> Result<Vec<u8>, csv::Error> {
+        let (model, setting) = (run.description.arch.name(), self.stochastic.label());
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record(["model", "setting", "attack", "repeat", "split", "metric", "value"])?;
+        for way in &self.attacks {
+            for repeat in 0..self.repeats {
+                let measured = repeat.min(self.repeats(*way).end - 1);
+                let value = cells.get(name(*way, measured)).expect("what was missing has been measured");
+                let [repeat, value] = [repeat.to_string(), value.to_string()];
+                table.write_record([&model, &setting, way.as_str(), &repeat, "test", "error", &value])?;
+            }
+        }
+        table.into_inner().map_err(|e| e.into_error().into())
+    }
+}
+
+/// What a cell is called.
+fn name(way: Way, repeat: u32) -> Digest {
+    let mut fields = Fields::new("layerwise attack v1");
+    fields.add("attack", way.as_str().as_bytes());
+    fields.add("repeat", &repeat.to_le_bytes());
+    fields.finish()
+}

@@ -21,10 +21,10 @@ use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{DATASET, PROBES, RUN, parameters};
 use crate::nn::attack::stochastic::Stochastic;
 use crate::nn::attack::target::Target;
-use crate::nn::attack::{Attack as Way, Limits, Trial};
+use crate::nn::attack::{Attack as Way, Cancelled, Limits, Trial};
 use crate::nn::kernels;
 use crate::nn::reset::Source;
-use crate::nn::run::{self, Description, Run};
+use crate::nn::run::{self, Description, Run, RunError};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
 /// Parameters of `attack`.
@@ -179,19 +179,17 @@ impl Stage for Attack {
                     format!("give 'examples: {}' at most", examples.len()),
                 ));
             }
-            self.measure(&run, stochastic.as_ref(), &examples, &missing, &mut cells, context)?;
+            let work = Work { stage: self, run: &run, stochastic, examples, context };
+            work.measure(&missing, &mut cells)?;
         }
         Ok(fsx::write_atomic(&context.out.join("probes.csv"), &self.table(&run, &cells)?)?)
     }
 }
 
 impl Attack {
-    fn stochastic(&self, run: &Run) -> Result<Option<Stochastic>, StageError> {
+    fn stochastic(&self, run: &Run) -> Result<Stochastic, StageError> {
         let Replacement { stages, sets } = self.stochastic;
-        if stages == 0 {
-            return Ok(None);
-        }
-        Stochastic::new(run.network(), stages, sets).map(Some).map_err(|error| {
+        Stochastic::new(run.network(), stages, sets).map_err(|error| {
             let hint = match error.present {
                 0 => "train 'identity_resnet', or leave 'stochastic' out".to_owned(),
                 present => format!("give 'stages: {present}' at most"),
@@ -207,11 +205,11 @@ impl Attack {
 
     /// Where the cells are: those of one host, measured on one dataset with the same settings.
     fn key(&self, run: &Run, inputs: &Inputs) -> Result<Digest, StageError> {
-        let Description { arch, shape, classes, epochs, seed, .. } = &run.description;
+        let Description { arch, shape, classes, epochs, seed, checkpoints, .. } = &run.description;
         let network = serde_json::to_value((arch, shape, classes)).expect("a network is plain data");
         let host = inputs.one("run").digests.get(&run::checkpoint_name(*epochs));
-        let host = host
-            .ok_or_else(|| run.final_params().err().map_or(StageError::Cancelled, parameters::run_error))?;
+        let missing = || RunError::NoCheckpoint { epoch: *epochs, present: checkpoints.clone() };
+        let host = host.ok_or_else(missing).map_err(parameters::run_error)?;
         let settings = serde_json::to_value(Self { attacks: BTreeSet::new(), repeats: 0, ..*self });
         let settings = settings.expect("parameters have string keys and finite numbers");
         let mut fields = Fields::new("layerwise attacks v1");
@@ -223,49 +221,6 @@ impl Attack {
         fields.add("data", inputs.one("data").digest().bytes());
         fields.add("settings", &canonical::bytes(&settings));
         Ok(fields.finish())
-    }
-
-    /// Attacks the images, one repetition after the other.
-    fn measure(
-        &self,
-        run: &Run,
-        stochastic: Option<&Stochastic>,
-        examples: &Examples,
-        missing: &[(Way, u32)],
-        cells: &mut Cells,
-        context: &Context,
-    ) -> Result<(), StageError> {
-        let host = run.final_params().map_err(parameters::run_error)?;
-        let draws = 0..if stochastic.is_some() { self.stochastic.sets as u32 } else { 0 };
-        let sets = draws.map(|draw| Source::Rerand { draw }.values(run, self.seed));
-        let sets = sets.collect::<Result<Vec<_>, _>>().map_err(parameters::run_error)?;
-        let swappable = stochastic.map(Stochastic::swappable).unwrap_or_default();
-        let mut target = Target::new(run.network(), &host, &sets, &swappable);
-        let trial = Trial {
-            labels: &examples.labels,
-            features: examples.features(),
-            images: &|range, out| examples.images(range, out),
-            standardise: &|images, out| examples.standardise(images, out),
-            limits: self.limits(),
-            stochastic,
-            samples: self.attacker == Attacker::Sampled,
-            seed: self.seed,
-            cancel: context.cancel,
-        };
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads).build()?;
-        let (total, mut done) = (missing.len() * self.examples, 0);
-        for (way, repeat) in missing {
-            let mut errors = 0;
-            for first in (0..self.examples).step_by(run.network().at_once(self.examples)) {
-                context.progress(done as u64, total as u64, "images", way.as_str());
-                let range = first..self.examples.min(first + run.network().at_once(self.examples));
-                done += range.len();
-                let attack = || trial.errors(&mut target, *way, *repeat, range);
-                errors += pool.install(attack).map_err(|_| StageError::Cancelled)?;
-            }
-            cells.add(&[(name(*way, *repeat), errors as f64 / self.examples as f64)])?;
-        }
-        Ok(())
     }
 
     fn limits(&self) -> Limits {
@@ -287,6 +242,57 @@ impl Attack {
             }
         }
         table.into_inner().map_err(|e| e.into_error().into())
+    }
+}
+
+/// What an execution works with.
+struct Work<'a> {
+    stage: &'a Attack,
+    run: &'a Run,
+    stochastic: Stochastic,
+    examples: Examples,
+    context: &'a Context<'a>,
+}
+
+impl Work<'_> {
+    /// Attacks the images, one repetition after the other.
+    fn measure(&self, missing: &[(Way, u32)], cells: &mut Cells) -> Result<(), StageError> {
+        let Self { stage, run, stochastic, examples, context } = self;
+        let mut target = self.target()?;
+        let trial = Trial {
+            labels: &examples.labels,
+            features: examples.features(),
+            images: &|range, out| examples.images(range, out),
+            standardise: &|images, out| examples.standardise(images, out),
+            limits: stage.limits(),
+            stochastic,
+            samples: stage.attacker == Attacker::Sampled,
+            seed: stage.seed,
+            cancel: context.cancel,
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(context.threads).build()?;
+        let (count, at_once) = (stage.examples, run.network().at_once(stage.examples));
+        for (index, (way, repeat)) in missing.iter().enumerate() {
+            let mut errors = 0;
+            for first in (0..count).step_by(at_once) {
+                let done = index * count + first;
+                context.progress(done as u64, (missing.len() * count) as u64, "images", way.as_str());
+                let attack = || trial.errors(&mut target, *way, *repeat, first..count.min(first + at_once));
+                errors += pool.install(attack).map_err(|Cancelled| StageError::Cancelled)?;
+            }
+            cells.add(&[(name(*way, *repeat), errors as f64 / count as f64)])?;
+        }
+        Ok(())
+    }
+
+    /// The final model, with the weight sets for its blocks.
+    fn target(&self) -> Result<Target, StageError> {
+        let Self { stage, run, stochastic, .. } = self;
+        let host = run.final_params().map_err(parameters::run_error)?;
+        let draw = |draw| Source::Rerand { draw }.values(run, stage.seed);
+        let sets = (0..stage.stochastic.sets as u32).map(draw).collect::<Result<Vec<_>, _>>();
+        let sets = sets.map_err(parameters::run_error)?;
+        Ok(Target::new(run.network(), &host, &sets, &stochastic.swappable()))
     }
 }
 

@@ -119,8 +119,8 @@ pub struct Trial<'a> {
     pub standardise: &'a (dyn Fn(&[f32], &mut [f32]) + Sync),
     /// How far images are moved.
     pub limits: Limits,
-    /// The random swaps of an inference, if there are any.
-    pub stochastic: Option<&'a Stochastic>,
+    /// The random swaps of an inference.
+    pub stochastic: &'a Stochastic,
     /// Whether the attacker's gradients are of random networks too; else they are of the network as it is.
     pub samples: bool,
     /// Of all random numbers.
@@ -183,8 +183,8 @@ impl Purpose<'_> {
 
     /// The swaps of each example at an inference.
     fn swaps(&self, inference: &str) -> Vec<Vec<Swap>> {
-        let Some(stochastic) = self.trial.stochastic else { return self.none() };
-        let draw = |example| stochastic.draw(&mut self.stream(&format!("swaps {inference}"), example));
+        let draw =
+            |example| self.trial.stochastic.draw(&mut self.stream(&format!("swaps {inference}"), example));
         self.range.clone().map(draw).collect()
     }
 
@@ -200,5 +200,125 @@ impl Purpose<'_> {
             (0..self.trial.features).map(move |_| stream.uniform(-radius, radius) as f32)
         };
         self.range.clone().flat_map(of_example).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::convert::Infallible;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::nn::network::Network;
+    use crate::nn::zoo::Arch;
+
+    #[test]
+    fn images_stay_within_the_radius_and_the_range() {
+        let limits = Limits { radius: 8.0, steps: 10, step_size: 3.0 };
+        let slopes = [1e-30, -2.0, 0.0, f32::NAN, 5.0, -5.0];
+        let copy = |slope: &mut [f32]| {
+            slope.copy_from_slice(&slopes);
+            Ok::<(), Infallible>(())
+        };
+        let mut images = [100.0, 100.0, 7.0, 8.0, 250.0, 3.0];
+        limits.fgsm(&mut images, |_, out| copy(out)).unwrap();
+        assert_eq!(images, [108.0, 92.0, 7.0, 8.0, 255.0, 0.0]);
+
+        let (clean, start) = ([100.0, 100.0, 7.0, 8.0, 250.0, 3.0], [-8.0, 1.0, -8.0, 8.0, 8.0, -1.0]);
+        let mut images = clean;
+        let mut seen = Vec::new();
+        let one = Limits { steps: 1, ..limits };
+        let gradient = |_, images: &[f32], out: &mut [f32]| {
+            seen.push(images.to_vec());
+            copy(out)
+        };
+        one.pgd(&mut images, &start, gradient).unwrap();
+        assert_eq!(seen, [[92.0, 101.0, 0.0, 16.0, 255.0, 2.0]]);
+        assert_eq!(images, [95.0, 98.0, 0.0, 16.0, 255.0, 0.0]);
+        let mut images = clean;
+        limits.pgd(&mut images, &start, |_, _, out| copy(out)).unwrap();
+        assert_eq!(images, [108.0, 92.0, 0.0, 16.0, 255.0, 0.0]);
+    }
+
+    fn network(text: &str) -> Network {
+        serde_json::from_str::<Arch>(text).unwrap().network([3, 8, 8], 3)
+    }
+
+    /// Per image, of 24; with the attacker's and the defender's random blocks, on so many threads, so many images at a time.
+    fn errors(attack: Attack, samples: bool, threads: usize, at_once: usize) -> Vec<usize> {
+        let network = network(r#"{"identity_resnet": {"stages": 2, "blocks": 2, "width": 3}}"#);
+        let stochastic = Stochastic::new(&network, 1, 2).unwrap();
+        let sets = [network.draw(0, 0), network.draw(0, 1)];
+        let mut target = Target::new(&network, &network.init(0), &sets, &stochastic.swappable());
+        let pixel = |index: usize| rng::stream(7, &[&index.to_string()]).below(256) as f32;
+        let images = |range: Range<usize>, out: &mut [f32]| {
+            out.iter_mut().enumerate().for_each(|(index, out)| *out = pixel(range.start * 192 + index));
+        };
+        let standardise = |images: &[f32], rows: &mut [f32]| {
+            rows.iter_mut().zip(images).for_each(|(row, pixel)| *row = (pixel - 128.0) / 32.0);
+        };
+        let labels: Vec<u16> = (0..24).map(|example| example % 3).collect();
+        let never = AtomicBool::new(false);
+        let trial = Trial {
+            labels: &labels,
+            features: 192,
+            images: &images,
+            standardise: &standardise,
+            limits: Limits { radius: 24.0, steps: 2, step_size: 16.0 },
+            stochastic: &stochastic,
+            samples,
+            seed: 0,
+            cancel: Cancel::new(&never),
+        };
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let batch = |first| pool.install(|| trial.errors(&mut target, attack, 0, first..first + at_once));
+        (0..24).step_by(at_once).map(batch).collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn neither_threads_nor_the_other_images_matter() {
+        for (attack, samples) in
+            [(Attack::Clean, true), (Attack::Fgsm, true), (Attack::Pgd, true), (Attack::Pgd, false)]
+        {
+            let single = errors(attack, samples, 1, 1);
+            let together = errors(attack, samples, 2, 8);
+            let sums: Vec<usize> = single.chunks(8).map(|some| some.iter().sum()).collect();
+            assert_eq!(sums, together, "{attack:?}");
+            assert!(single.contains(&0) && single.contains(&1), "{single:?}");
+        }
+    }
+
+    #[test]
+    fn blocks_with_an_identity_skip_can_be_swapped() {
+        let names = |text: &str| {
+            let network = network(text);
+            let stages = Stochastic::new(&network, 1, 1).unwrap();
+            let name = |place: usize| network.layers()[place].name.to_string();
+            stages.swappable().into_iter().map(name).collect::<Vec<_>>().join(" ")
+        };
+        let small = "stage1.resblk1 stage1.resblk2 stage2.resblk2 stage3.resblk2 stage4.resblk2";
+        assert_eq!(names(r#"{"resnet": {"depth": 18, "width": 3}}"#), small);
+        assert!(!names(r#"{"resnet": {"depth": 50, "width": 3}}"#).contains(".resblk1"));
+        for (text, wanted, present) in [
+            (r#"{"resnet": {"depth": 18, "width": 3}}"#, 5, 4),
+            (r#"{"fcn": {"depth": 3, "width": 3}}"#, 1, 0),
+        ] {
+            let error = Stochastic::new(&network(text), wanted, 1).unwrap_err();
+            assert_eq!(error, stochastic::TooFewStages { wanted, present });
+        }
+    }
+
+    #[test]
+    fn each_inference_swaps_one_block_of_each_of_some_stages() {
+        let network = network(r#"{"identity_resnet": {"stages": 4, "blocks": 2, "width": 3}}"#);
+        let stochastic = Stochastic::new(&network, 3, 4).unwrap();
+        let (mut seen, stages) = (BTreeSet::new(), |place: usize| place / 3);
+        for inference in 0..200 {
+            let swaps = stochastic.draw(&mut rng::stream(inference, &[]));
+            assert_eq!(swaps.iter().map(|(place, _)| stages(*place - 1)).collect::<BTreeSet<_>>().len(), 3);
+            seen.extend(swaps);
+        }
+        assert_eq!(seen.len(), 4 * 2 * 4, "every block of every stage, for every set");
     }
 }

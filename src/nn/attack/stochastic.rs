@@ -51,9 +51,9 @@ impl Stochastic {
         Ok(Self { blocks: blocks.into_iter().map(|(_, places)| places).collect(), stages, sets })
     }
 
-    /// Places in the chain of all blocks that can be swapped.
+    /// Places in the chain of all blocks that may be swapped.
     pub fn swappable(&self) -> Vec<usize> {
-        self.blocks.concat()
+        if self.stages == 0 { Vec::new() } else { self.blocks.concat() }
     }
 
     /// The swaps of one inference of one example.

@@ -5,6 +5,7 @@
 //! it gives, and the gradient there, do not depend on the examples beside it, bit for bit.
 
 use crate::nn::kernels::Matrix;
+use crate::nn::links::variable::Variable;
 use crate::nn::links::{Backward, InputGradient, Link, Shape, Spare, Train};
 use crate::nn::loss;
 use crate::nn::metric::Metric;
@@ -32,7 +33,7 @@ impl Target {
             let with = |params: &Params| {
                 let values: Vec<_> = params.of_layer(&layer.name).collect();
                 let mut link = layer.link.trainer(&values, network.path());
-                link.variables_mut().into_iter().for_each(|variable| variable.fix());
+                link.variables_mut().into_iter().for_each(Variable::fix);
                 Variant { link, input: Matrix::default(), members: Vec::new() }
             };
             let others = sets.iter().filter(|_| swappable.contains(&place));
@@ -197,4 +198,107 @@ fn scatter(part: &Matrix, members: &[usize], examples: usize, batch: &mut Matrix
 /// Rows of these examples in a batch, position by position.
 fn places(positions: usize, members: &[usize], examples: usize) -> impl Iterator<Item = usize> {
     (0..positions).flat_map(move |position| members.iter().map(move |member| position * examples + member))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::rng;
+    use crate::nn::examples::Labelled;
+    use crate::nn::loss::Score;
+    use crate::nn::zoo::Arch;
+
+    /// Networks with running means that no batch has, and images.
+    fn all() -> impl Iterator<Item = (Network, Params, Vec<f32>)> {
+        let texts = [
+            r#"{"identity_resnet": {"stages": 2, "blocks": 2, "width": 5}}"#,
+            r#"{"identity_resnet": {"stages": 2, "blocks": 2, "width": 5, "bn": true}}"#,
+            r#"{"resnet": {"depth": 50, "width": 3, "bn": true}}"#,
+            r#"{"fcn": {"depth": 2, "width": 9}}"#,
+            r#"{"vit": {"depth": 2, "width": 12, "heads": 3, "patch": 4}}"#,
+            r#"{"mixer": {"depth": 2, "width": 8, "tokens": 5, "channels": 6, "patch": 4}}"#,
+        ];
+        texts.into_iter().map(|text| {
+            let network = serde_json::from_str::<Arch>(text).unwrap().network([3, 8, 8], 3);
+            let mut stream = rng::stream(0, &["target"]);
+            let mut params = network.init(0);
+            for tensor in params.0.iter_mut().filter(|tensor| tensor.name.contains("running_")) {
+                tensor.values.iter_mut().for_each(|value| *value += stream.uniform(0.0, 0.5) as f32);
+            }
+            let rows = (0..3 * 192).map(|_| stream.normal() as f32).collect();
+            (network, params, rows)
+        })
+    }
+
+    const LABELS: [u16; 3] = [0, 2, 1];
+    const NONE: [Vec<Swap>; 3] = [const { Vec::new() }; 3];
+
+    /// The sum of the losses as the evaluated network has it.
+    fn loss(network: &Network, params: &Params, rows: &[f32]) -> f64 {
+        let fill = |indices: &[u32], out: &mut [f32]| {
+            for (index, out) in indices.iter().zip(out.chunks_exact_mut(192)) {
+                out.copy_from_slice(&rows[*index as usize * 192..][..192]);
+            }
+        };
+        let score: Score =
+            crate::nn::evaluate::score(network, params, &Labelled { labels: &LABELS, fill: &fill });
+        score.loss
+    }
+
+    #[test]
+    fn gradients_are_difference_quotients_of_the_evaluated_network() {
+        for (network, params, rows) in all() {
+            let mut target = Target::new(&network, &params, &[], &[]);
+            let mut gradient = vec![0.0; rows.len()];
+            target.gradient(&rows, &LABELS, &NONE, &mut gradient);
+            let largest = gradient.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+            let mut direction = rng::stream(1, &["direction"]);
+            for _ in 0..4 {
+                let direction: Vec<f32> = rows.iter().map(|_| direction.normal() as f32).collect();
+                let moved = |by: f32| -> Vec<f32> {
+                    rows.iter().zip(&direction).map(|(row, direction)| row + by * direction).collect()
+                };
+                let quotient =
+                    (loss(&network, &params, &moved(1e-3)) - loss(&network, &params, &moved(-1e-3))) / 2e-3;
+                let slope: f64 =
+                    gradient.iter().zip(&direction).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                let bound = 2e-2 * f64::from(largest) * (rows.len() as f64).sqrt();
+                assert!(
+                    (slope - quotient).abs() < bound,
+                    "{slope} and {quotient}, {:?}",
+                    network.layers()[1]
+                );
+            }
+        }
+    }
+
+    /// As if each example were alone, and its network had these weights only.
+    #[test]
+    fn each_example_goes_through_its_own_weights() {
+        for (network, params, rows) in all().take(3) {
+            let sets = [network.draw(0, 0), network.draw(0, 1)];
+            let swappable = [1, 2, 4];
+            let swaps = [vec![(1, 0), (4, 1)], Vec::new(), vec![(1, 1)]];
+            let mut target = Target::new(&network, &params, &sets, &swappable);
+            let mut gradient = vec![0.0; rows.len()];
+            target.gradient(&rows, &LABELS, &swaps, &mut gradient);
+            for (example, swaps) in swaps.iter().enumerate() {
+                let mut patched = params.clone();
+                for (place, set) in swaps {
+                    let layer = &network.layers()[*place].name;
+                    let tensors =
+                        patched.0.iter_mut().zip(&sets[*set]).filter(|(tensor, _)| tensor.is_of(layer));
+                    tensors.for_each(|(tensor, other)| tensor.clone_from(other));
+                }
+                let mut alone = Target::new(&network, &patched, &[], &[]);
+                let (row, mut slope) = (&rows[example * 192..][..192], [0.0; 192]);
+                alone.gradient(row, &LABELS[example..=example], &NONE[..1], &mut slope);
+                assert_eq!(slope, gradient[example * 192..][..192]);
+                assert_eq!(alone.logits(), target.logits()[example * 3..][..3]);
+            }
+            let mut last = vec![0.0; rows.len()];
+            target.gradient(&rows, &LABELS, &NONE, &mut last);
+            assert_ne!(last, gradient);
+        }
+    }
 }

@@ -135,7 +135,6 @@ impl Stage for Attack {
 
     fn check(&self) -> Result<(), ParameterError> {
         let length = |value: Fraction| (0.0..=1.0).contains(&value.0);
-        let is_random = !self.stochastic.is_none();
         let (message, of_length) = ("it is not a length of pixels", "give 0 to 1, as in '8/255'");
         let checks = [
             (self.examples > 0, "examples", "there are 0 images", "give 1 or more"),
@@ -144,16 +143,10 @@ impl Stage for Attack {
             (length(self.step_size), "step_size", message, of_length),
             (self.steps > 0, "steps", "PGD makes no step", "give 1 or more"),
             (
-                !is_random || self.stochastic.sets > 0,
+                self.stochastic.is_none() || self.stochastic.sets > 0,
                 "stochastic.sets",
                 "there are no weights to swap blocks for",
                 "give 1 or more, or 'stages: 0'",
-            ),
-            (
-                is_random || self.attacker == Attacker::default(),
-                "attacker",
-                "no block is random, so there is nothing to choose",
-                "leave it out, or add 'stochastic'",
             ),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
@@ -302,4 +295,90 @@ fn name(way: Way, repeat: u32) -> Digest {
     fields.add("attack", way.as_str().as_bytes());
     fields.add("repeat", &repeat.to_le_bytes());
     fields.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::kinds::fixture::{Bench, complaint};
+    use crate::kinds::testing;
+    use crate::stage::parts::Memory;
+    use crate::stage::{Artifact, Kind};
+
+    static KIND: Kind = Kind::of::<Attack>();
+
+    /// On the 30 test images of the bench; as if the user wanted to stop, if that is wanted.
+    fn attack(
+        bench: &Bench,
+        parameters: &Value,
+        parts: &Memory,
+        is_cancelled: bool,
+    ) -> Result<String, StageError> {
+        let folder = tempfile::tempdir().unwrap();
+        let one = |slot: &str, artifact: Artifact| (slot.to_owned(), vec![artifact]);
+        let inputs = Inputs([one("run", bench.run(0)), one("data", bench.dataset())].into());
+        let stage = KIND.parse(parameters).unwrap();
+        let folders = (folder.path(), folder.path());
+        let output = testing::execute_with(&*stage, &inputs, folders, is_cancelled, parts)?;
+        Ok(testing::read(&output, "probes.csv"))
+    }
+
+    #[test]
+    fn a_row_for_each_repetition_of_each_attack() {
+        let parameters =
+            json!({"attacks": ["pgd", "clean"], "examples": 30, "repeats": 2, "radius": "64/255"});
+        let table = attack(&Bench::new(), &parameters, &Memory::default(), false).unwrap();
+        let rows: Vec<_> = table.lines().map(|line| line.rsplit_once(',').unwrap()).collect();
+        let heads: Vec<_> = rows.iter().map(|(head, _)| *head).collect();
+        let of = |attack: &str, repeat| format!("fcn2x8,baseline,{attack},{repeat},test,error");
+        assert_eq!(heads[0], "model,setting,attack,repeat,split,metric");
+        assert_eq!(heads[1..], [of("clean", 0), of("clean", 1), of("pgd", 0), of("pgd", 1)]);
+        let errors: Vec<f64> = rows[1..].iter().map(|(_, value)| value.parse().unwrap()).collect();
+        assert!(errors[0] == errors[1] && errors[2] > errors[0] && errors[3] > errors[0], "{errors:?}");
+    }
+
+    /// What is known needs no work, which a user who wants to stop would not allow.
+    #[test]
+    fn a_repetition_that_is_known_is_not_made_again() {
+        let (bench, parts) = (Bench::new(), Memory::default());
+        let with = |repeats: u32, steps: u32| json!({"examples": 30, "repeats": repeats, "steps": steps});
+        assert!(matches!(attack(&bench, &with(3, 2), &parts, true), Err(StageError::Cancelled)));
+        let table = attack(&bench, &with(3, 2), &parts, false).unwrap();
+        assert_eq!(attack(&bench, &with(3, 2), &parts, true).unwrap(), table);
+        let fewer = attack(&bench, &with(2, 2), &parts, true).unwrap();
+        assert!(fewer.lines().all(|line| table.contains(line)) && fewer.len() < table.len());
+        for other in [with(4, 2), with(3, 1)] {
+            assert!(matches!(attack(&bench, &other, &parts, true), Err(StageError::Cancelled)));
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_study() {
+        let parameters = KIND.parse(&json!({})).unwrap().parameters();
+        let all = json!({"attacks": ["clean", "fgsm", "pgd"], "examples": 1000, "repeats": 5, "radius": 8.0 / 255.0,
+            "steps": 20, "step_size": 2.0 / 255.0});
+        assert_eq!(parameters, all);
+        let none = json!({"stochastic": {"stages": 0, "sets": 4}, "seed": 0, "attacker": "sampled"});
+        assert_eq!(KIND.parse(&none).unwrap().parameters(), all);
+    }
+
+    #[test]
+    fn more_images_or_blocks_than_there_are_are_refused() {
+        let told = |parameters: Value| {
+            let bench = Bench::new();
+            let inputs = [("run", &bench.run(0)), ("data", &bench.dataset())];
+            complaint(bench.stage("attacked", &KIND, &parameters, &inputs))
+        };
+        let (message, hint) = told(json!({"examples": 31}));
+        assert_eq!(message, "31 images are to be attacked, and the test split has 30");
+        assert_eq!(hint, "give 'examples: 30' at most");
+        let (message, hint) = told(json!({"examples": 30, "stochastic": {"stages": 1, "sets": 2}}));
+        assert!(
+            message.starts_with("a block is to be swapped in 1 of the network's stages, and 0 have"),
+            "{message}"
+        );
+        assert_eq!(hint, "train 'identity_resnet', or leave 'stochastic' out");
+    }
 }

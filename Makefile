@@ -16,7 +16,7 @@ reproduce: build ## run PIPELINE (default pipelines/fig1.yaml) and print its tab
 
 # Those that take a minute are always made as published.
 SHORT := fig1 fig8
-FIGURES := fig2-mnist fig2-cifar10 fig3 fig4 fig6-9-10 fig11 fig12 fig14-17 fig15-18 table1 table3
+FIGURES := fig2-mnist fig2-cifar10 fig3 fig4 fig6-9-10 fig11 fig12 fig14-17 fig15-18 table1 table2 table3
 SCALE ?= paper
 
 paper: build ## every figure and table, at SCALE=paper, day, hour or minute; goes on where it was interrupted

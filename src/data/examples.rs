@@ -137,6 +137,8 @@ pub struct Examples {
     pub labels: Vec<u16>,
     /// Per channel: byte → standardised value.
     standard: Vec<[f32; 256]>,
+    /// Per channel: mean and standard deviation of the published pixels, of which 255 is 1.
+    moments: Vec<[f64; 2]>,
 }
 
 impl Examples {
@@ -147,8 +149,10 @@ impl Examples {
     pub fn new(dataset: &Dataset, pixels: Vec<u8>, labels: Vec<u16>) -> Self {
         let (shape, classes) = (dataset.shape, dataset.classes);
         assert_eq!(pixels.len(), labels.len() * shape.iter().product::<usize>(), "pixels per label");
-        let standard = dataset.mean.iter().zip(&dataset.std).map(|(mean, std)| table(*mean, *std)).collect();
-        Self { dataset: dataset.name.clone(), shape, classes, pixels, labels, standard }
+        let moments: Vec<_> =
+            dataset.mean.iter().zip(&dataset.std).map(|(mean, std)| [*mean, *std]).collect();
+        let standard = moments.iter().map(|moments| table(*moments)).collect();
+        Self { dataset: dataset.name.clone(), shape, classes, pixels, labels, standard, moments }
     }
 
     /// How many examples there are.
@@ -179,6 +183,24 @@ impl Examples {
         assert_eq!(out.len(), range.len() * self.features(), "one row per example");
         for (index, row) in range.zip(out.chunks_exact_mut(self.features())) {
             self.row(index, row);
+        }
+    }
+
+    /// Writes the pixels of consecutive examples as numbers from 0 to 255.
+    pub fn images(&self, range: Range<usize>, out: &mut [f32]) {
+        let pixels = &self.pixels[range.start * self.features()..range.end * self.features()];
+        out.iter_mut().zip(pixels).for_each(|(value, pixel)| *value = f32::from(*pixel));
+    }
+
+    /// Standardises images whose pixels may lie between two bytes: n × C·H·W, in [0, 255]. Of bytes, the result is that of
+    /// [`Examples::rows`] to the bit.
+    pub fn standardise(&self, images: &[f32], out: &mut [f32]) {
+        let plane = self.shape[1] * self.shape[2];
+        let planes = images.chunks_exact(plane).zip(out.chunks_exact_mut(plane));
+        for ((pixels, out), moments) in planes.zip(self.moments.iter().cycle()) {
+            for (value, pixel) in out.iter_mut().zip(pixels) {
+                *value = standard(f64::from(*pixel), *moments);
+            }
         }
     }
 
@@ -214,9 +236,13 @@ impl Examples {
     }
 }
 
+fn table(moments: [f64; 2]) -> [f32; 256] {
+    std::array::from_fn(|byte| standard(byte as f64, moments))
+}
+
 /// Computed in f64, so that the one rounding to f32 is the last step.
-fn table(mean: f64, std: f64) -> [f32; 256] {
-    std::array::from_fn(|byte| ((byte as f64 / 255.0 - mean) / std) as f32)
+fn standard(pixel: f64, [mean, std]: [f64; 2]) -> f32 {
+    ((pixel / 255.0 - mean) / std) as f32
 }
 
 /// Reads a DATASET artifact: the published files, and [`DESCRIPTION`].
@@ -303,6 +329,10 @@ mod tests {
         let mut row = [9.0; 4];
         examples.rows(0..1, &mut row);
         assert_eq!(row, rows[4..]);
+        examples.standardise(&[51.0, 0.0, 255.0, 0.0, 0.0, 255.0, 0.0, 255.0], &mut rows);
+        assert_eq!(rows, [0.2, 0.0, 2.0, -2.0, 0.0, 1.0, -2.0, 2.0]);
+        examples.standardise(&[25.5, 0.0, 127.5, 0.0], &mut row);
+        assert_eq!(row, [0.1, 0.0, 0.0, -2.0]);
     }
 
     #[test]

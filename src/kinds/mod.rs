@@ -1,6 +1,7 @@
 //! The kinds of work, a file or a folder each: thin joins of a library (`nn`, `data`, `table`, `figure`) to the contract in `stage`.
 
 pub mod aggregate;
+pub mod attack;
 pub mod checkpoint;
 pub mod command;
 pub mod compare;
@@ -52,6 +53,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<checkpoint::Checkpoint>(),
     Kind::of::<reset::Reset>(),
     Kind::of::<evaluate::Evaluate>(),
+    Kind::of::<attack::Attack>(),
     Kind::of::<distance::Distances>(),
     Kind::of::<aggregate::Aggregate>(),
     Kind::of::<figure::Figure>(),

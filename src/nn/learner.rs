@@ -95,7 +95,7 @@ impl Learner {
         shape.load(input, batch);
         chain.forward(batch, examples, logits, spare);
         gradient.set_shape(logits.rows(), logits.columns());
-        let score = loss::cross_entropy_gradient(logits, labels, gradient, row);
+        let score = loss::cross_entropy_gradient(logits, labels, 1.0 / examples as f32, gradient, row);
         let pass =
             Backward { input: batch, examples, output_gradient: gradient, input_gradient: None, spare };
         chain.backward(pass);

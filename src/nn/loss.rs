@@ -41,17 +41,18 @@ impl Score {
     }
 }
 
-/// Writes the gradient of the mean loss over a batch: (softmax(z) − onehot(label)) / rows.
+/// Writes the gradient of `scale` times the sum of the losses of a batch: scale·(softmax(z) − onehot(label)). That of the mean has
+/// 1 / rows there.
 ///
 /// `gradient` has the shape of `logits` (rows × classes); `row` is scratch for one row.
 pub fn cross_entropy_gradient(
     logits: &Matrix,
     labels: &[u16],
+    scale: f32,
     gradient: &mut Matrix,
     row: &mut [f32],
 ) -> Score {
     let mut score = Score::default();
-    let scale = 1.0 / labels.len() as f32;
     for (index, label) in labels.iter().enumerate() {
         logits.copy_row(index, row);
         score.add(Score::of(row, *label));
@@ -105,8 +106,13 @@ mod tests {
         let logits = [0.3_f32, -1.2, 2.0, 0.5, 0.5, -3.0];
         let labels = [2, 0];
         let mut gradient = Matrix::zeros(2, 3);
-        let score =
-            cross_entropy_gradient(&Matrix::from_rows(2, 3, &logits), &labels, &mut gradient, &mut [0.0; 3]);
+        let score = cross_entropy_gradient(
+            &Matrix::from_rows(2, 3, &logits),
+            &labels,
+            0.5,
+            &mut gradient,
+            &mut [0.0; 3],
+        );
         let loss = |logits: &[f32]| Score::of(&logits[..3], 2).loss + Score::of(&logits[3..], 0).loss;
         assert_eq!((score.examples, score.errors, score.loss), (2, 0, loss(&logits)));
         for (i, gradient) in gradient.to_rows().iter().enumerate() {

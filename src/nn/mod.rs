@@ -7,6 +7,7 @@
 //! A [`learner::Learner`] makes steps, a [`train::Trainer`] epochs; [`run`] is how the result looks on disk. The kernels'
 //! reference is [`autograd`]: the same chain in candle.
 
+pub mod attack;
 pub mod autograd;
 pub mod distance;
 pub mod evaluate;

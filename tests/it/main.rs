@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail where it stands")]
 
 mod architecture;
+mod attacks;
 mod cli;
 mod command;
 mod datasets;

@@ -15,7 +15,7 @@ type Row = ([u8; 32], [u8; 8]);
 const ROW: usize = size_of::<Row>();
 
 /// The known cells under one key.
-pub(super) struct Cells<'a> {
+pub(in crate::kinds) struct Cells<'a> {
     parts: &'a dyn Parts,
     key: Digest,
     known: BTreeMap<[u8; 32], f64>,
@@ -23,7 +23,7 @@ pub(super) struct Cells<'a> {
 
 impl<'a> Cells<'a> {
     /// Reads what is known.
-    pub(super) fn open(parts: &'a dyn Parts, key: Digest) -> Result<Self, FileError> {
+    pub(in crate::kinds) fn open(parts: &'a dyn Parts, key: Digest) -> Result<Self, FileError> {
         let mut known = BTreeMap::new();
         for part in parts.read(key)? {
             let (rows, _) = part.as_chunks::<ROW>();
@@ -37,12 +37,12 @@ impl<'a> Cells<'a> {
     }
 
     /// The value of a cell, if it is known.
-    pub(super) fn get(&self, name: Digest) -> Option<f64> {
+    pub(in crate::kinds) fn get(&self, name: Digest) -> Option<f64> {
         self.known.get(name.bytes()).copied()
     }
 
     /// Adds cells, for this execution and for later ones.
-    pub(super) fn add(&mut self, cells: &[(Digest, f64)]) -> Result<(), FileError> {
+    pub(in crate::kinds) fn add(&mut self, cells: &[(Digest, f64)]) -> Result<(), FileError> {
         let mut part = Vec::with_capacity(cells.len() * ROW);
         for (name, value) in cells {
             part.extend(name.bytes());

@@ -2,7 +2,7 @@
 //!
 //! Single results are kept (`cells`): a layer, a draw, an epoch, a metric or a split more costs only the probes that it adds.
 
-mod cells;
+pub(super) mod cells;
 mod recalibrated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +74,8 @@ impl Stage for Evaluate {
     }
 }
 
-fn check(run: &Run, examples: &Examples) -> Result<(), StageError> {
+/// Refuses examples that the run's network does not take.
+pub(super) fn check(run: &Run, examples: &Examples) -> Result<(), StageError> {
     let description = &run.description;
     if (examples.shape, examples.classes) == (description.shape, description.classes) {
         return Ok(());

@@ -117,7 +117,11 @@ impl Train for Trainer {
         let Backward { input, examples, output_gradient, input_gradient, .. } = pass;
         let Self { variables: [weight, bias], transposed, taps, parts, path, .. } = self;
         let path = *path;
+        let is_fixed = weight.is_fixed();
         let of_variables = || {
+            if is_fixed {
+                return;
+            }
             if let Some(taps) = taps {
                 WeightGradient { input, output_gradient, examples, taps, path }
                     .into(parts, &mut weight.gradient);

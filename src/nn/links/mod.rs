@@ -87,6 +87,19 @@ impl Shape {
             }
         }
     }
+
+    /// The reverse.
+    pub fn unload(&self, batch: &Matrix, rows: &mut [f32]) {
+        let examples = batch.rows() / self.positions();
+        let mut values = vec![0.0; self.channels];
+        for (example, row) in rows.chunks_exact_mut(self.count()).enumerate() {
+            for position in 0..self.positions() {
+                batch.copy_row(position * examples + example, &mut values);
+                let channels = row[position..].iter_mut().step_by(self.positions());
+                channels.zip(&values).for_each(|(channel, value)| *channel = *value);
+            }
+        }
+    }
 }
 
 /// A tensor that a link owns, without values.

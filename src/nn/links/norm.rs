@@ -1,7 +1,7 @@
 //! Batch normalisation (Ioffe and Szegedy), with or without a ReLU behind it: y = γ·(x − mean)/√(variance + ε) + β.
 //!
 //! Mean and variance are of the batch in training, and running means of those in evaluation. The running ones are tensors of the
-//! layer: a checkpoint holds them, and a reset overwrites them.
+//! layer: a checkpoint holds them, and a reset overwrites them. Where they are fixed, a pass that computes gradients uses them as well.
 
 use candle_core::Tensor;
 
@@ -124,11 +124,20 @@ impl Train for Trainer {
     fn forward(&mut self, input: &Matrix, _: usize, output: &mut Matrix, _: &mut Spare) {
         let Self { variables: [gamma, beta, running_mean, running_variance], mean, variance, scratch, relu } =
             self;
-        norm::moments(input, mean, variance);
+        let is_fixed = running_mean.is_fixed();
+        if is_fixed {
+            mean.values_mut().copy_from_slice(running_mean.value.values());
+            variance.values_mut().copy_from_slice(running_variance.value.values());
+        } else {
+            norm::moments(input, mean, variance);
+        }
         let [scale, shift, _] = scratch;
         fold([&gamma.value, &beta.value, mean, variance], scale, shift);
         output.set_shape(input.rows(), input.columns());
         norm::apply_to_train(scale, shift, *relu, input, output);
+        if is_fixed {
+            return;
+        }
         // The running variance is of the estimate without bias, as in PyTorch.
         let count = input.rows() as f32;
         for (running, newest, factor) in
@@ -142,10 +151,11 @@ impl Train for Trainer {
     /// With x̂ = (x − mean)/d, d = √(variance + ε), over n rows: dβ = Σ g, dγ = Σ g·x̂, dx = γ/d·(g − dβ/n − x̂·dγ/n).
     fn backward(&mut self, pass: Backward) {
         let Backward { input, output_gradient, input_gradient, .. } = pass;
-        let Self { variables: [gamma, beta, ..], mean, variance, scratch, .. } = self;
+        let Self { variables: [gamma, beta, running_mean, _], mean, variance, scratch, .. } = self;
+        // What is fixed is as if of endlessly many rows: none of them moves it.
+        let count = if running_mean.is_fixed() { f32::INFINITY } else { input.rows() as f32 };
         norm::gradient_sums(input, mean, output_gradient, &mut beta.gradient, &mut gamma.gradient);
         let [a, b, c] = scratch;
-        let count = input.rows() as f32;
         for channel in 0..mean.values().len() {
             let inverse = 1.0 / (variance.values()[channel] + EPSILON).sqrt();
             let of_gamma = &mut gamma.gradient.values_mut()[channel];

@@ -82,6 +82,8 @@ pub struct Variable {
     layout: Layout,
     /// Whether the optimizer changes it.
     is_trained: bool,
+    /// Whether nothing does, and nobody asks for its gradient.
+    is_fixed: bool,
 }
 
 impl Variable {
@@ -89,7 +91,7 @@ impl Variable {
     pub fn new(parameter: &Parameter, layout: Layout) -> Self {
         let value = layout.pack(parameter);
         let zeros = || Matrix::zeros(value.rows(), value.columns());
-        Self { gradient: zeros(), momentum: zeros(), value, layout, is_trained: true }
+        Self { gradient: zeros(), momentum: zeros(), value, layout, is_trained: true, is_fixed: false }
     }
 
     /// A tensor that the link itself keeps up to date, without a gradient.
@@ -105,6 +107,17 @@ impl Variable {
     /// Keeps its value from now on.
     pub fn freeze(&mut self) {
         self.is_trained = false;
+    }
+
+    /// Makes it a constant: it is not trained, its gradient is not wanted, and a running mean or variance is used in the place of the batch's.
+    pub fn fix(&mut self) {
+        self.momentum = Matrix::default();
+        (self.is_trained, self.is_fixed) = (false, true);
+    }
+
+    /// Whether it is a constant.
+    pub fn is_fixed(&self) -> bool {
+        self.is_fixed
     }
 
     /// Makes a step of the optimizer.

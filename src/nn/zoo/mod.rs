@@ -1,6 +1,7 @@
 //! The models: one file each, and a line below.
 
 mod fcn;
+mod identity;
 mod mixer;
 mod resnet;
 mod resnet_v1;
@@ -45,6 +46,8 @@ models! {
     Resnet(resnet::ResNet),
     /// Residual blocks as torchvision has them, for weights to import.
     ResnetV1(resnet_v1::ResNetV1),
+    /// Residual blocks whose skip is an identity, with down-sampling between.
+    IdentityResnet(identity::IdentityResNet),
     /// Attention among patches of images.
     Vit(vit::Vit),
     /// Hidden layers across patches and across channels.
@@ -158,6 +161,9 @@ mod tests {
         }
         let vit = r#"{"vit": {"depth": 6, "width": 192, "heads": 3}}"#;
         assert_eq!(count(vit), (8, 2_693_578));
+        let identity =
+            |stages| count(&format!(r#"{{"identity_resnet": {{"stages": {stages}, "blocks": 4}}}}"#));
+        assert_eq!((identity(2), identity(4)), ((11, 1_551_306), (21, 26_622_666)));
         for (depth, layers, plain, normed) in [
             (18, 10, 11_164_362, 11_172_170),
             (34, 18, 21_265_098, 21_280_330),

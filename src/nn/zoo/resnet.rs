@@ -98,7 +98,7 @@ struct Place {
 }
 
 /// The parts of a sequence, named.
-type Parts = Vec<(&'static str, Box<dyn Link>)>;
+pub(super) type Parts = Vec<(&'static str, Box<dyn Link>)>;
 
 impl ResNet {
     fn stem(&self, input: Shape) -> Box<dyn Link> {
@@ -148,7 +148,7 @@ impl ResNet {
     /// it survives re-randomization in Figure 4a, as identity skips do.)
     fn block(&self, input: Shape, channels: usize, stride: usize) -> Residual {
         const NAMES: [(&str, &str); 3] = [("conv1", "norm2"), ("conv2", "norm3"), ("conv3", "")];
-        let before: Box<dyn Link> = Box::new(Sequence(self.activation("norm1", input)));
+        let before: Box<dyn Link> = Box::new(Sequence(activation(self.bn, "norm1", input)));
         let convolutions = self.convolutions(channels, stride);
         let (mut parts, mut shape): (Parts, _) = (Vec::new(), input);
         for (index, ([channels, size, stride], (name, norm))) in convolutions.iter().zip(NAMES).enumerate() {
@@ -156,22 +156,13 @@ impl ResNet {
             shape = convolution.output();
             parts.push((name, Box::new(convolution)));
             if index + 1 < convolutions.len() {
-                parts.extend(self.activation(norm, shape));
+                parts.extend(activation(self.bn, norm, shape));
             }
         }
         let skip = (shape != input).then(|| -> Box<dyn Link> {
             Box::new(Sequence(vec![("skip", Box::new(convolution(input, shape.channels, 1, stride)))]))
         });
         Residual { before, body: Box::new(Sequence(parts)), skip }
-    }
-
-    /// A norm and a ReLU, or the ReLU alone.
-    fn activation(&self, name: &'static str, shape: Shape) -> Parts {
-        if self.bn {
-            vec![(name, Box::new(BatchNorm { shape, relu: true }))]
-        } else {
-            vec![("", Box::new(Rectify(shape)))]
-        }
     }
 }
 
@@ -217,7 +208,7 @@ impl Model for ResNet {
             shape = residual.output();
             push(name, Box::new(residual));
         }
-        let mut head = self.activation("norm", shape);
+        let mut head = activation(self.bn, "norm", shape);
         head.push(("", Box::new(Pool::global_mean(shape))));
         head.push(("", Box::new(Dense::new(shape.channels, classes, false))));
         push(LayerName::new("final_linear"), Box::new(Sequence(head)));
@@ -225,8 +216,17 @@ impl Model for ResNet {
     }
 }
 
+/// A norm and a ReLU, or the ReLU alone.
+pub(super) fn activation(bn: bool, name: &'static str, shape: Shape) -> Parts {
+    if bn {
+        vec![(name, Box::new(BatchNorm { shape, relu: true }))]
+    } else {
+        vec![("", Box::new(Rectify(shape)))]
+    }
+}
+
 /// A convolution that keeps the map's size but for its stride, without bias and ReLU.
-fn convolution(input: Shape, channels: usize, size: usize, stride: usize) -> Convolution {
+pub(super) fn convolution(input: Shape, channels: usize, size: usize, stride: usize) -> Convolution {
     let window = Window { kernel: [size; 2], stride: [stride; 2], padding: [size / 2; 2] };
     let weight = Distribution::fan_in(size * size * input.channels);
     Convolution { input, channels, window, relu: false, weight, bias: None }

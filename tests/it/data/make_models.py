@@ -31,6 +31,8 @@ MODELS = {
     "vit3x96": (8, 16, 5e-3, 0),
     "vgg11-bn": (8, 32, 5e-5, 0),
     "mixer3x48": (8, 16, 5e-3, 0),
+    "resnet-42": (8, 16, 5e-5, 0),
+    "resnet-44x16-bn": (8, 16, 1e-5, 1),
 }
 
 
@@ -123,6 +125,19 @@ def resnet(tensors, maps, depth, bn):
     return tensors.dense("final_linear", maps.mean((2, 3)), CLASSES)
 
 
+def identity_resnet(tensors, maps, blocks, stages, width, bn):
+    maps = tensors.convolve("stage0", maps, width, 3)
+    for stage in range(1, stages + 1):
+        for block in range(1, blocks + 1):
+            name = f"stage{stage}.resblk{block}"
+            body = tensors.convolve(f"{name}.conv1", tensors.activate(f"{name}.norm1", maps, bn), maps.shape[1], 3)
+            maps = maps + tensors.convolve(f"{name}.conv2", tensors.activate(f"{name}.norm2", body, bn), maps.shape[1], 3)
+        if stage < stages:
+            maps = tensors.convolve(f"down{stage}", maps, 2 * maps.shape[1], 3, 2)
+    maps = tensors.activate("final_linear.norm", maps, bn)
+    return tensors.dense("final_linear", maps.mean((2, 3)), CLASSES)
+
+
 def vit(tensors, maps, depth, width, heads=3, patch=4, mlp=2):
     weight = tensors.get("patch_embed.proj.weight", width, maps.shape[1], patch, patch)
     maps = functional.conv2d(maps, weight, tensors.get("patch_embed.proj.bias", width), patch)
@@ -154,6 +169,10 @@ def mixer(tensors, maps, depth, width, across_tokens=40, across_channels=100, pa
 
 
 def forward(name, tensors, maps):
+    if name.startswith("resnet-"):
+        size, _, bn = name[7:].partition("-")
+        digits, _, width = size.partition("x")
+        return identity_resnet(tensors, maps, int(digits[0]), int(digits[1]), int(width or 64), bn == "bn")
     family, _, bn = name.partition("-")
     if family.startswith("vit"):
         return vit(tensors, maps, *map(int, family[3:].split("x")))

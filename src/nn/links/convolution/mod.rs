@@ -200,9 +200,11 @@ impl Train for Trainer {
     fn backward(&mut self, pass: Backward) {
         let Backward { input, examples, output_gradient, input_gradient, .. } = pass;
         let Self { weight, bias, method, .. } = self;
-        method.weight_gradient(input, output_gradient, examples, &mut weight.gradient);
-        if let Some(bias) = bias {
-            output_gradient.sum_rows_into(&mut bias.gradient);
+        if !weight.is_fixed() {
+            method.weight_gradient(input, output_gradient, examples, &mut weight.gradient);
+            if let Some(bias) = bias {
+                output_gradient.sum_rows_into(&mut bias.gradient);
+            }
         }
         if let Some(InputGradient { out, rectified }) = input_gradient {
             let finish = if rectified { Finish::Mask(input) } else { Finish::Store };

@@ -22,7 +22,7 @@ pub struct Stochastic {
 /// More stages are to swap a block than there are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "{wanted} stages are to swap a block, and the network has {present} with blocks whose skip is an identity"
+    "a block is to be swapped in {wanted} of the network's stages, and {present} have blocks whose skip is an identity"
 )]
 pub struct TooFewStages {
     /// How many are asked for.

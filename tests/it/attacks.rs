@@ -179,6 +179,8 @@ fn attacks_that_cannot_be() {
             "run",
             "pipelines/small.yaml",
             "attacked",
+            "--jobs",
+            "1",
         ]);
         assert_ne!(ran.code, 0, "{to}");
         let said = ran.stderr.lines().skip_while(|line| !line.trim_start().starts_with('×'));

@@ -34,7 +34,7 @@ test: ## all tests, a few minutes
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
 
-test-data: ## get CIFAR-10 and Fashion-MNIST (240 MB, or from LAYERWISE_DATA), and check mean and std of their manifests
+test-data: ## get CIFAR and Fashion-MNIST (410 MB, or from LAYERWISE_DATA), and check mean and std of their manifests
 	$(CARGO) test --locked --test it datasets -- --ignored
 
 test-figures: ## run the figures and tables on CIFAR-10 at scale minute, and look for missing cells: minutes

@@ -15,6 +15,7 @@ static TEXTS: &[&str] = &[
     include_str!("../../datasets/mnist.yaml"),
     include_str!("../../datasets/fashion-mnist.yaml"),
     include_str!("../../datasets/cifar10.yaml"),
+    include_str!("../../datasets/cifar100.yaml"),
 ];
 
 static ALL: LazyLock<Vec<Dataset>> = LazyLock::new(|| {
@@ -84,8 +85,9 @@ pub struct DataFile {
     pub size: u64,
     /// SHA-256 of its bytes, 64 hex digits: what publishers give.
     pub sha256: String,
-    /// BLAKE3 of its bytes: what the store names it by.
-    pub blake3: Digest,
+    /// BLAKE3 of its bytes, what the store names it by, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<Digest>,
     /// What a source has that offers it compressed.
     #[serde(default, skip_serializing)]
     pub gzip: Option<Packed>,

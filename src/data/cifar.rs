@@ -1,10 +1,12 @@
-//! The binary version of CIFAR-10, as <https://www.cs.toronto.edu/~kriz/cifar.html> describes it.
+//! The binary versions of CIFAR-10 and CIFAR-100, as <https://www.cs.toronto.edu/~kriz/cifar.html> describes them.
 //!
-//! A file is records without a header: a byte for the class, then the pixels, channel by channel.
+//! A file is records without a header: a byte for the class, then the pixels, channel by channel. In CIFAR-100, another byte goes before
+//! that for the class: it says which of twenty groups of classes.
 
 use std::io::Read;
 
 use crate::base::files::Files;
+use crate::data::bytes::Bytes;
 use crate::data::catalogue::{DataFile, Dataset, Role};
 use crate::data::examples::{DataError, Split};
 use crate::data::format::{Decoded, open, unreadable};
@@ -34,6 +36,16 @@ pub enum CifarError {
 
 /// Reads the examples of a split from the files of its role, in the order in which the dataset names them.
 pub fn read(dataset: &Dataset, files: &Files, split: Split) -> Result<Decoded, DataError> {
+    read_labels(1, dataset, files, split)
+}
+
+/// Likewise, of CIFAR-100.
+pub fn read_fine(dataset: &Dataset, files: &Files, split: Split) -> Result<Decoded, DataError> {
+    read_labels(2, dataset, files, split)
+}
+
+/// Of records that begin with so many labels, of which the last one is the class.
+fn read_labels(count: usize, dataset: &Dataset, files: &Files, split: Split) -> Result<Decoded, DataError> {
     let role = match split {
         Split::Train => Role::Train,
         Split::Test => Role::Test,
@@ -43,30 +55,37 @@ pub fn read(dataset: &Dataset, files: &Files, split: Split) -> Result<Decoded, D
         return Err(DataError::Role { dataset: dataset.name.clone(), role });
     }
     let size: u64 = parts.iter().map(|file| file.size).sum();
-    let mut decoded = Decoded { pixels: Vec::with_capacity(size as usize), labels: Vec::new() };
+    let (mut pixels, mut labels) = (Vec::with_capacity(size as usize), Vec::new());
     // One file at a time: the peak is the pixels and one file.
     let mut records = Vec::new();
     for file in parts {
         records.clear();
         open(file, files)?.read_to_end(&mut records).map_err(unreadable(file))?;
-        append(&records, dataset, &mut decoded)
+        append(&records, count, dataset, &mut pixels, &mut labels)
             .map_err(|error| DataError::encoding(file, "a CIFAR file", error))?;
     }
-    Ok(decoded)
+    Ok(Decoded { pixels: Bytes::Held(pixels), labels })
 }
 
 /// Appends the records of a file.
-fn append(records: &[u8], dataset: &Dataset, to: &mut Decoded) -> Result<(), CifarError> {
-    let record = 1 + dataset.shape.iter().product::<usize>();
+fn append(
+    records: &[u8],
+    count: usize,
+    dataset: &Dataset,
+    pixels: &mut Vec<u8>,
+    labels: &mut Vec<u16>,
+) -> Result<(), CifarError> {
+    let record = count + dataset.shape.iter().product::<usize>();
     if records.is_empty() || !records.len().is_multiple_of(record) {
         return Err(CifarError::Length { found: records.len(), record });
     }
     for (index, record) in records.chunks_exact(record).enumerate() {
-        if usize::from(record[0]) >= dataset.classes {
-            return Err(CifarError::Label { index, found: record[0], classes: dataset.classes });
+        let label = record[count - 1];
+        if usize::from(label) >= dataset.classes {
+            return Err(CifarError::Label { index, found: label, classes: dataset.classes });
         }
-        to.labels.push(record[0].into());
-        to.pixels.extend_from_slice(&record[1..]);
+        labels.push(label.into());
+        pixels.extend_from_slice(&record[count..]);
     }
     Ok(())
 }
@@ -98,10 +117,26 @@ mod tests {
     fn files_of_a_role_are_read_one_after_the_other() {
         let folder = tempfile::tempdir().unwrap();
         let (dataset, files) = toy(folder.path(), [ONE, TWO, TWO]);
-        let train = read(&dataset, &files, Split::Train).unwrap();
-        assert_eq!(train, Decoded { pixels: (1..=18).collect(), labels: vec![3, 9, 0] });
-        let test = read(&dataset, &files, Split::Test).unwrap();
-        assert_eq!(test, Decoded { pixels: (13..=18).collect(), labels: vec![0] });
+        let holds = |split, pixels: std::ops::RangeInclusive<u8>, labels: &[u16]| {
+            let decoded = read(&dataset, &files, split).unwrap();
+            assert_eq!(decoded.labels, labels);
+            decoded.pixels.with(0..pixels.len(), |bytes| assert!(bytes.iter().copied().eq(pixels)));
+        };
+        holds(Split::Train, 1..=18, &[3, 9, 0]);
+        holds(Split::Test, 13..=18, &[0]);
+    }
+
+    #[test]
+    fn of_cifar_100_the_second_label_is_the_class() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = [9, 0, 1, 2, 3, 4, 5, 6];
+        let (dataset, files) = toy(folder.path(), [&record, &[0, 4, 1, 1, 1, 1, 1, 1], &record]);
+        assert_eq!(read_fine(&dataset, &files, Split::Train).unwrap().labels, [0, 4]);
+        let test = read_fine(&dataset, &files, Split::Test).unwrap();
+        test.pixels.with(0..6, |bytes| assert_eq!(bytes, [1, 2, 3, 4, 5, 6]));
+        let (dataset, files) = toy(folder.path(), [&[0, 10, 1, 1, 1, 1, 1, 1], &record, &record]);
+        let error = read_fine(&dataset, &files, Split::Train).unwrap_err().to_string();
+        assert!(error.ends_with("the label of record 0 is 10, not below 10"), "{error}");
     }
 
     #[test]

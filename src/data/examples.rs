@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::files::{Files, NoSuchFile};
 use crate::base::fsx::{self, FileError};
 use crate::data::augment::Augment;
+use crate::data::bytes::Bytes;
 use crate::data::catalogue::{DataFile, Dataset, Role, Sample};
 use crate::data::format::Decoded;
 
@@ -131,10 +132,10 @@ pub struct Examples {
     pub shape: [usize; 3],
     /// Labels are below this.
     pub classes: usize,
-    /// n × C·H·W bytes, channel by channel within an example.
-    pub pixels: Vec<u8>,
     /// n classes.
     pub labels: Vec<u16>,
+    /// n × C·H·W, channel by channel within an example.
+    pixels: Bytes,
     /// Per channel: byte → standardised value.
     standard: Vec<[f32; 256]>,
     /// Per channel: mean and standard deviation of the published pixels, of which 255 is 1.
@@ -146,13 +147,19 @@ impl Examples {
     ///
     /// # Panics
     /// If there are not C·H·W pixels for each label.
-    pub fn new(dataset: &Dataset, pixels: Vec<u8>, labels: Vec<u16>) -> Self {
+    pub fn new(dataset: &Dataset, pixels: Bytes, labels: Vec<u16>) -> Self {
         let (shape, classes) = (dataset.shape, dataset.classes);
         assert_eq!(pixels.len(), labels.len() * shape.iter().product::<usize>(), "pixels per label");
         let moments: Vec<_> =
             dataset.mean.iter().zip(&dataset.std).map(|(mean, std)| [*mean, *std]).collect();
         let standard = moments.iter().map(|moments| table(*moments)).collect();
         Self { dataset: dataset.name.clone(), shape, classes, pixels, labels, standard, moments }
+    }
+
+    /// Says whether all that was asked for could be read: whoever made a result of these examples asks before it is used.
+    pub fn check(&self) -> Result<(), DataError> {
+        let name = format!("the pixels of {}", self.dataset);
+        self.pixels.check().map_err(|source| DataError::Read { name, source })
     }
 
     /// How many examples there are.
@@ -188,8 +195,9 @@ impl Examples {
 
     /// Writes the pixels of consecutive examples as numbers from 0 to 255.
     pub fn images(&self, range: Range<usize>, out: &mut [f32]) {
-        let pixels = &self.pixels[range.start * self.features()..range.end * self.features()];
-        out.iter_mut().zip(pixels).for_each(|(value, pixel)| *value = f32::from(*pixel));
+        self.pixels.with(range.start * self.features()..range.end * self.features(), |pixels| {
+            out.iter_mut().zip(pixels).for_each(|(value, pixel)| *value = f32::from(*pixel));
+        });
     }
 
     /// Standardises images whose pixels may lie between two bytes: n × C·H·W, in [0, 255]. Of bytes, the result is that of
@@ -208,31 +216,28 @@ impl Examples {
     pub fn fill_varied(&self, augment: Augment, [seed, epoch]: [u64; 2], indices: &[u32], out: &mut [f32]) {
         assert_eq!(out.len(), indices.len() * self.features(), "one row per index");
         for (index, row) in indices.iter().zip(out.chunks_exact_mut(self.features())) {
-            let view = augment.view(seed, epoch, *index);
-            for (pixels, table, out) in self.planes(*index as usize, row) {
+            let view = augment.view(seed, epoch, *index, [self.shape[1], self.shape[2]]);
+            self.planes(*index as usize, row, |pixels, table, out| {
                 view.plane(pixels, self.shape[2], table, out);
-            }
+            });
         }
     }
 
     fn row(&self, index: usize, out: &mut [f32]) {
-        for (pixels, table, out) in self.planes(index, out) {
+        self.planes(index, out, |pixels, table, out| {
             for (value, pixel) in out.iter_mut().zip(pixels) {
                 *value = table[usize::from(*pixel)];
             }
-        }
+        });
     }
 
-    /// The channels of an example: bytes, what they become, and where in its row.
-    fn planes<'a>(
-        &'a self,
-        index: usize,
-        row: &'a mut [f32],
-    ) -> impl Iterator<Item = (&'a [u8], &'a [f32; 256], &'a mut [f32])> {
-        let plane = self.shape[1] * self.shape[2];
-        let pixels = &self.pixels[index * self.features()..][..self.features()];
-        let planes = pixels.chunks_exact(plane).zip(row.chunks_exact_mut(plane));
-        planes.zip(&self.standard).map(|((pixels, out), table)| (pixels, table, out))
+    /// Goes through the channels of an example: bytes, what they become, and where in its row.
+    fn planes(&self, index: usize, row: &mut [f32], write: impl Fn(&[u8], &[f32; 256], &mut [f32])) {
+        let (plane, features) = (self.shape[1] * self.shape[2], self.features());
+        self.pixels.with(index * features..(index + 1) * features, |pixels| {
+            let planes = pixels.chunks_exact(plane).zip(row.chunks_exact_mut(plane));
+            planes.zip(&self.standard).for_each(|((pixels, out), table)| write(pixels, table, out));
+        });
     }
 }
 
@@ -296,10 +301,12 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let train = load(&mnist(scratch.path()), Split::Train).unwrap();
         assert_eq!((train.len(), train.features(), train.classes), (60_000, 784, 10));
-        let n = train.pixels.len() as i128;
-        let (sum, squares) = train.pixels.iter().fold((0_i128, 0_i128), |(sum, squares), pixel| {
+        let n = train.pixels.len();
+        let sums = |(sum, squares): (i128, i128), pixel: &u8| {
             (sum + i128::from(*pixel), squares + i128::from(*pixel).pow(2))
-        });
+        };
+        let (sum, squares) = train.pixels.with(0..n, |pixels| pixels.iter().fold((0, 0), sums));
+        let n = n as i128;
         let mean = sum as f64 / (n * 255) as f64;
         let std = ((n * squares - sum * sum) as f64).sqrt() / (n * 255) as f64;
         let mnist = catalogue::find("mnist").unwrap();
@@ -322,7 +329,7 @@ mod tests {
     fn rows_are_standardised_per_channel() {
         let mut dataset = catalogue::find("mnist").unwrap().clone();
         (dataset.shape, dataset.mean, dataset.std) = ([2, 1, 2], vec![0.0, 0.5], vec![1.0, 0.25]);
-        let examples = Examples::new(&dataset, vec![0, 255, 0, 255, 51, 0, 255, 0], vec![3, 1]);
+        let examples = Examples::new(&dataset, Bytes::Held(vec![0, 255, 0, 255, 51, 0, 255, 0]), vec![3, 1]);
         let mut rows = [9.0; 8];
         examples.fill(&[1, 0], &mut rows);
         assert_eq!(rows, [0.2, 0.0, 2.0, -2.0, 0.0, 1.0, -2.0, 2.0]);
@@ -339,7 +346,7 @@ mod tests {
     fn varied_rows_are_shifted_or_mirrored_and_have_a_black_border() {
         let mut dataset = catalogue::find("mnist").unwrap().clone();
         (dataset.shape, dataset.mean, dataset.std) = ([2, 1, 2], vec![0.0, 0.5], vec![1.0, 0.25]);
-        let examples = Examples::new(&dataset, vec![51, 255, 255, 51], vec![3]);
+        let examples = Examples::new(&dataset, Bytes::Held(vec![51, 255, 255, 51]), vec![3]);
         // Standardised, black is 0 in the first channel and -2 in the second: the channels are varied alike.
         let all = [
             [0.2, 1.0, 2.0, -1.2],
@@ -353,7 +360,12 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for epoch in 0..200 {
             let mut row = [9.0; 4];
-            examples.fill_varied(Augment { pad: 1, flip: true }, [0, epoch], &[0], &mut row);
+            examples.fill_varied(
+                Augment { pad: 1, flip: true, resized_crop: None },
+                [0, epoch],
+                &[0],
+                &mut row,
+            );
             let place = all.iter().position(|view| *view == row);
             seen.insert(place.unwrap_or_else(|| panic!("{row:?} is no view of the image")));
         }

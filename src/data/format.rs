@@ -8,13 +8,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::base::files::Files;
 use crate::base::fsx;
+use crate::data::bytes::Bytes;
 use crate::data::catalogue::{DataFile, Dataset};
 use crate::data::examples::{DataError, Split};
 use crate::data::{cifar, idx, pixels};
 
 /// A new format is a line here.
-static FORMATS: &[&Format] =
-    &[&Format { name: "idx", read: idx::read }, &Format { name: "cifar", read: cifar::read }, Format::PIXELS];
+static FORMATS: &[&Format] = &[
+    &Format { name: "idx", read: idx::read },
+    &Format { name: "cifar", read: cifar::read },
+    &Format { name: "cifar-fine", read: cifar::read_fine },
+    Format::PIXELS,
+];
 
 /// How a dataset's files are encoded.
 pub struct Format {
@@ -25,10 +30,10 @@ pub struct Format {
 }
 
 /// The examples of a split, as bytes.
-#[derive(PartialEq, Eq, Debug, Default)]
+#[derive(Debug)]
 pub struct Decoded {
     /// n × C·H·W, channel by channel within an example.
-    pub pixels: Vec<u8>,
+    pub pixels: Bytes,
     /// n classes.
     pub labels: Vec<u16>,
 }

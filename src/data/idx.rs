@@ -6,6 +6,7 @@
 use std::io::Read;
 
 use crate::base::files::Files;
+use crate::data::bytes::Bytes;
 use crate::data::catalogue::{Dataset, Role};
 use crate::data::examples::{DataError, Split};
 use crate::data::format::{Decoded, open, unreadable};
@@ -60,7 +61,7 @@ pub fn read(dataset: &Dataset, files: &Files, split: Split) -> Result<Decoded, D
     let [_, height, width] = dataset.shape;
     let pixels = of_role(dataset, files, for_images, |bytes| images(bytes, [height, width]))?;
     let labels = of_role(dataset, files, for_labels, |bytes| labels(bytes, dataset.classes))?;
-    Ok(Decoded { pixels, labels })
+    Ok(Decoded { pixels: Bytes::Held(pixels), labels })
 }
 
 fn of_role<T>(

@@ -250,7 +250,7 @@ impl Work<'_> {
         let path = self.context.out.join(name);
         let (blake3, size) = Digest::of_file(&path)?;
         let sha256 = sha256(fsx::open(&path)?)?;
-        Ok(DataFile { role, name: name.to_owned(), size, sha256, blake3, gzip: None })
+        Ok(DataFile { role, name: name.to_owned(), size, sha256, blake3: Some(blake3), gzip: None })
     }
 }
 
@@ -321,18 +321,19 @@ mod tests {
         let output = bench.stage("images", &KIND, &parameters, &[]).unwrap();
         let train = data::load(&output.files, Split::Train).unwrap();
         assert_eq!((train.len(), train.shape, train.classes), (6, [3, 4, 4], 3));
-        for (pixels, label) in train.pixels.chunks_exact(48).zip(&train.labels) {
-            assert!(pixels[..16].iter().all(|red| u16::from(*red) == 10 * label), "{pixels:?} {label}");
-            assert!(pixels[16..32].iter().all(|green| *green == 100));
+        let images = |examples: &data::Examples| {
+            let mut images = vec![[0.0; 48]; examples.len()];
+            examples.images(0..examples.len(), images.as_flattened_mut());
+            images
+        };
+        for (image, label) in images(&train).iter().zip(&train.labels) {
+            assert!(image[..16].iter().all(|red| *red == f32::from(10 * label)), "{image:?} {label}");
+            assert!(image[16..32].iter().all(|green| *green == 100.0));
         }
         let test = data::load(&output.files, Split::Test).unwrap();
-        let by_label: std::collections::BTreeMap<_, _> = test
-            .labels
-            .iter()
-            .zip(test.pixels.chunks_exact(48))
-            .map(|(label, pixels)| (*label, pixels[0]))
-            .collect();
-        assert_eq!(by_label, [(1, 1), (2, 4)].into());
+        let mut reds: Vec<_> = images(&test).iter().map(|image| image[0]).zip(test.labels).collect();
+        reds.sort_by_key(|(_, label)| *label);
+        assert_eq!(reds, [(1.0, 1), (4.0, 2)]);
         let description: Dataset =
             serde_json::from_slice(&fsx::read(output.path(DESCRIPTION).unwrap()).unwrap()).unwrap();
         assert!((description.mean[0] - 10.0 / 255.0).abs() < 1e-12);

@@ -110,7 +110,11 @@ mod tests {
         let some = bench.stage("some", &KIND, &json!({"train": 7}), &[("data", &whole)]).unwrap();
         let is_beginning = |few: &Examples, many: &Examples, count: usize| {
             assert_eq!(few.labels, many.labels[..count]);
-            assert_eq!(few.pixels, many.pixels[..count * many.features()]);
+            let mut images = vec![0.0; 2 * count * many.features()];
+            let (of_few, of_many) = images.split_at_mut(count * many.features());
+            few.images(0..count, of_few);
+            many.images(0..count, of_many);
+            assert_eq!(of_few, of_many);
         };
         let [few, all] = load(&some.files);
         is_beginning(&few, &train, 7);

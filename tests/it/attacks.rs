@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 
+use layerwise::data::bytes::Bytes;
 use layerwise::data::{Examples, catalogue};
 use layerwise::nn::attack::Limits;
 use layerwise::nn::attack::target::{Swap, Target};
@@ -35,7 +36,7 @@ fn examples() -> Examples {
     (dataset.shape, dataset.mean, dataset.std) = (SHAPE, vec![0.5, 0.45, 0.4], vec![0.25, 0.2, 0.3]);
     let count = EXAMPLES * SHAPE.iter().product::<usize>();
     let pixels = (0..count).map(|index| ((uniform(255, index) + 1.0) * 128.0) as u8).collect();
-    Examples::new(&dataset, pixels, LABELS.to_vec())
+    Examples::new(&dataset, Bytes::Held(pixels), LABELS.to_vec())
 }
 
 /// How many pixels of two batches of images differ by more than rounding.

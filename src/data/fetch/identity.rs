@@ -13,28 +13,30 @@ pub(super) struct Expected<'a> {
     pub(super) name: String,
     pub(super) size: u64,
     sha256: &'a str,
-    /// Of files of the dataset only.
     blake3: Option<Digest>,
+    /// Whether it is a file of the dataset.
+    pub(super) is_file: bool,
 }
 
 impl<'a> Expected<'a> {
     pub(super) fn file(file: &'a DataFile) -> Self {
         let DataFile { name, size, sha256, blake3, .. } = file;
-        Self { name: name.clone(), size: *size, sha256, blake3: Some(*blake3) }
+        Self { name: name.clone(), size: *size, sha256, blake3: *blake3, is_file: true }
     }
 
     pub(super) fn packed(file: &DataFile, packed: &'a Packed) -> Self {
-        Self { name: format!("{}.gz", file.name), size: packed.size, sha256: &packed.sha256, blake3: None }
+        Self {
+            name: format!("{}.gz", file.name),
+            size: packed.size,
+            sha256: &packed.sha256,
+            blake3: None,
+            is_file: false,
+        }
     }
 
     pub(super) fn archive(archive: &'a Archive) -> Self {
         let name = archive.archive.rsplit('/').next().unwrap_or_default().to_owned();
-        Self { name, size: archive.size, sha256: &archive.sha256, blake3: None }
-    }
-
-    /// Whether it is a file of the dataset.
-    pub(super) fn is_file(&self) -> bool {
-        self.blake3.is_some()
+        Self { name, size: archive.size, sha256: &archive.sha256, blake3: None, is_file: false }
     }
 }
 

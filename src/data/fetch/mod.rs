@@ -269,7 +269,7 @@ impl Fetch<'_> {
     /// Tells how far the work is, when there are so many bytes of something.
     fn tell(&self, expected: &Expected, size: u64) {
         let name = &expected.name;
-        if expected.is_file() {
+        if expected.is_file {
             (self.progress)(self.placed() + size, name.clone());
         } else {
             let megabytes = |bytes: u64| bytes as f64 / 1e6;

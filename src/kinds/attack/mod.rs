@@ -273,6 +273,7 @@ impl Work<'_> {
                 let attack = || trial.errors(&mut target, *way, *repeat, first..count.min(first + at_once));
                 errors += pool.install(attack).map_err(|Cancelled| StageError::Cancelled)?;
             }
+            examples.check()?;
             cells.add(&[(name(*way, *repeat), errors as f64 / count as f64)])?;
         }
         Ok(())

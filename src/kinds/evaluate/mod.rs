@@ -212,7 +212,9 @@ impl<'a> Work<'a> {
                     cancel: self.context.cancel,
                     progress: &progress,
                 };
-                cells.add(&self.batch(&probes, batch)?)?;
+                let probed = self.batch(&probes, batch)?;
+                examples.check()?;
+                cells.add(&probed)?;
                 done += batch.len();
             }
         }
@@ -227,7 +229,9 @@ impl<'a> Work<'a> {
             0 => probes.evaluate(&patches, values),
             batches => {
                 let train = data::load(&self.inputs.one("data").files, Split::Train)?;
-                recalibrated::evaluate(probes, &patches, values, &train, batches)
+                let values = recalibrated::evaluate(probes, &patches, values, &train, batches);
+                train.check()?;
+                values
             }
         };
         let values = values.map_err(|error| match error {

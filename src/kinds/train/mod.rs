@@ -103,9 +103,9 @@ impl Stage for Train {
             let hint = problem.hint().unwrap_or_default();
             return Err(ParameterError::new("freeze", problem.to_string(), hint));
         }
-        if self.augment.as_ref().is_some_and(Augment::is_nothing) {
-            let hint = "give 'pad' or 'flip', as in '{ pad: 4, flip: true }', or leave 'augment' out";
-            return Err(ParameterError::new("augment", "it changes no image", hint));
+        if let Some(Err([parameter, problem, hint])) = self.augment.as_ref().map(Augment::check) {
+            let path = ["augment", parameter].join(".");
+            return Err(ParameterError::new(path.trim_end_matches('.'), problem, hint));
         }
         let last = match &self.checkpoints {
             Checkpoints::Word(All::All) => None,
@@ -193,6 +193,7 @@ impl Train {
                 })
             }),
             test: Labelled { labels: &test.labels, fill: &|indices, rows| test.fill(indices, rows) },
+            check: &|| train.check().and_then(|()| test.check()),
             chain: &chain,
             context,
             epochs: self.epochs,
@@ -317,6 +318,11 @@ mod tests {
         assert_eq!(refused(|p| p["augment"] = json!({})), "augment");
         assert_eq!(refused(|p| p["augment"] = json!({"pad": 300})), "augment.pad?");
         assert_eq!(refused(|p| p["augment"] = json!({"crop": 4})), "augment.crop?");
+        assert_eq!(refused(|p| p["augment"] = json!({"pad": 4, "resized_crop": {}})), "augment");
+        let larger = refused(|p| p["augment"] = json!({"resized_crop": {"scale": [0.5, 1.5]}}));
+        assert_eq!(larger, "augment.resized_crop.scale");
+        let negative = refused(|p| p["augment"] = json!({"resized_crop": {"ratio": [-1.0, 1.0]}}));
+        assert_eq!(negative, "augment.resized_crop.ratio");
         assert_eq!(refused(|p| p["checkpoints"] = json!([1, 4])), "checkpoints");
         assert_eq!(refused(|p| p["checkpoints"] = json!("some")), "checkpoints?");
         assert_eq!(refused(|p| p["model"]["fcn"]["depth"] = json!("three")), "model.fcn.depth?");

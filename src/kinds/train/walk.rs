@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::fsx::{self, FileError};
+use crate::data::DataError;
 use crate::kinds::train::chain::Chain;
 use crate::nn::examples::Labelled;
 use crate::nn::network::Network;
@@ -26,6 +27,8 @@ pub(super) struct Walk<'a> {
     /// If the training examples are not seen as they are.
     pub(super) vary: Option<Vary<'a>>,
     pub(super) test: Labelled<'a>,
+    /// Says whether all examples so far could be read.
+    pub(super) check: &'a dyn Fn() -> Result<(), DataError>,
     pub(super) chain: &'a Chain<'a>,
     pub(super) context: &'a Context<'a>,
     /// How many epochs there are.
@@ -100,7 +103,9 @@ impl<'a> Walk<'a> {
             Some(fill) => Labelled { fill, ..self.train },
             None => self.train,
         };
-        trainer.train_epoch(&train, &self.test, &mut tick).map_err(stage_error)?;
+        let trained = trainer.train_epoch(&train, &self.test, &mut tick);
+        (self.check)()?;
+        trained.map_err(stage_error)?;
         self.chain.add(&trainer.state())?;
         self.chain.pass(before)?;
         Ok(self.mark()?)

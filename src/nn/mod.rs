@@ -23,6 +23,7 @@ pub mod metric;
 pub mod network;
 pub mod optimizer;
 pub mod params;
+pub mod prefix_tree;
 pub mod probe;
 pub mod problem;
 pub mod reset;

@@ -6,6 +6,12 @@ use crate::nn::kernels::{Matrix, Path};
 use crate::nn::links::{Evaluate, Link, Shape, Spare, TensorSpec};
 use crate::nn::params::{Parameter, Params};
 
+/// How many examples make the largest of these batches have so many numbers; 1 at least.
+pub fn fitting(batches: &[Shape], numbers: usize) -> usize {
+    let largest = batches.iter().map(Shape::count).max().unwrap_or(1);
+    (numbers / largest).max(1)
+}
+
 /// A layer of the chain: the unit of reset.
 #[derive(Debug)]
 pub struct Layer {
@@ -61,11 +67,10 @@ impl Network {
         self.input().count()
     }
 
-    /// How many of so many examples to evaluate at once: as many as make the largest batch between two layers a few megabytes.
+    /// How many of so many examples to evaluate and differentiate at once: as many as make the largest batch between two layers 16 MB.
     pub fn at_once(&self, examples: usize) -> usize {
-        const MOST: usize = 1 << 22;
-        let largest = self.layers.iter().map(|layer| layer.link.input().count()).max().unwrap_or(1);
-        (MOST / largest).clamp(1, examples.max(1))
+        let inputs: Vec<_> = self.layers.iter().map(|layer| layer.link.input()).collect();
+        fitting(&inputs, 1 << 22).min(examples.max(1))
     }
 
     /// Numbers per example that come out of the last layer: the logits.

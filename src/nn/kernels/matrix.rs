@@ -77,6 +77,25 @@ impl Matrix {
         self.values.set_length(rows * columns.next_multiple_of(LANES));
     }
 
+    /// Becomes several batches of maps in one, with the examples of the first one first. Their rows are position by position.
+    pub fn join_examples(&mut self, batches: &[&Self], positions: usize) {
+        let columns = batches[0].columns;
+        self.set_shape(batches.iter().map(|batch| batch.rows).sum(), columns);
+        let of_position = self.rows / positions;
+        for panel in 0..columns.div_ceil(PANEL) {
+            let (to, width) = self.panel_mut(panel);
+            let mut first = 0;
+            for batch in batches {
+                assert_eq!(batch.columns, columns, "channels of a batch");
+                let count = batch.rows / positions;
+                for (position, from) in batch.panel(panel).0.chunks(count * width).enumerate() {
+                    to[(position * of_position + first) * width..][..from.len()].copy_from_slice(from);
+                }
+                first += count;
+            }
+        }
+    }
+
     /// Writes the zeros behind the last column that whoever wrote single columns left out.
     pub fn clear_padding(&mut self) {
         let used = self.columns % PANEL;
@@ -193,6 +212,22 @@ mod tests {
         assert_eq!(matrix.values()[64], rows[70]);
         assert_eq!(matrix.panel(1).0[16..18], rows[134..136]);
         assert_eq!(matrix.to_rows(), rows);
+    }
+
+    #[test]
+    fn batches_are_joined_position_by_position() {
+        let batch = |examples: std::ops::Range<usize>, positions: usize| {
+            let value = |place: usize| {
+                let (row, column) = (place / 70, place % 70);
+                (1000 * (row / examples.len()) + 100 * (examples.start + row % examples.len()) + column)
+                    as f32
+            };
+            let rows = positions * examples.len();
+            Matrix::from_rows(rows, 70, &(0..rows * 70).map(value).collect::<Vec<_>>())
+        };
+        let mut joined = Matrix::zeros(1, 1);
+        joined.join_examples(&[&batch(0..2, 3), &batch(2..3, 3), &batch(3..7, 3)], 3);
+        assert_eq!(joined, batch(0..7, 3));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Probes: what a reset does to the network's predictions.
 //!
-//! All patches of one host are evaluated together, a chunk of examples at a time. The host's activations are computed
-//! once per chunk, each patch starts at the input of its lowest changed layer, and patches of one source that begin alike
-//! (a layer alone, a joint set with it, the full model) share that beginning. The host is never written to: a patch is a
-//! choice of packed layers, so there is nothing to undo.
+//! All patches of one host are evaluated together, a chunk of examples at a time, as the branches of a [`PrefixTree`]: what they have
+//! in common with the host, or with each other, is computed once. The host is never written to: a patch is a choice of packed layers, so
+//! there is nothing to undo.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,11 +12,10 @@ use rayon::prelude::*;
 
 use crate::base::cancel::Cancel;
 use crate::nn::examples::CHUNK;
-use crate::nn::kernels::Matrix;
-use crate::nn::links::Spare;
 use crate::nn::metric::Metric;
 use crate::nn::network::{Layer, Network, Prepared};
 use crate::nn::params::Params;
+use crate::nn::prefix_tree::{Buffers, PrefixTree};
 use crate::nn::reset::{self, Patch, Source};
 use crate::nn::run::RunError;
 
@@ -61,32 +59,6 @@ type Cut = (usize, Vec<usize>);
 /// Packed layers that replace the host's.
 type Packed = BTreeMap<(Cut, Source), Prepared>;
 
-/// A patched chain from its lowest changed layer on.
-struct Plan<'a> {
-    start: usize,
-    chain: Vec<&'a Prepared>,
-}
-
-impl Plan<'_> {
-    /// How many layers, from the start on, are those of another plan and so give the same. A packed layer has one place in
-    /// the chain, so plans that start elsewhere share none.
-    fn shared(&self, other: &Self) -> usize {
-        self.chain.iter().zip(&other.chain).take_while(|(a, b)| std::ptr::eq(**a, **b)).count()
-    }
-}
-
-/// Memory that a thread works in, from chunk to chunk.
-#[derive(Default)]
-struct Scratch {
-    rows: Vec<f32>,
-    /// The host's input of each layer.
-    inputs: Vec<Matrix>,
-    /// The latest patch's output of each layer from its start on.
-    outputs: Vec<Matrix>,
-    logits: Vec<f32>,
-    spare: Spare,
-}
-
 impl Probes<'_> {
     /// Evaluates all patches: for each, the metrics in the order in which they were asked for.
     ///
@@ -107,8 +79,8 @@ impl Probes<'_> {
         for group in self.groups(patches, &cuts) {
             let packed = self.pack(&group, &cuts, &spans, &values)?;
             let indices: Vec<_> = group.into_iter().flat_map(|(_, indices)| indices).collect();
-            let plan = |index: &usize| self.plan(&cuts[*index], patches[*index].source, &host, &packed);
-            let means = self.means(&host, &indices.iter().map(plan).collect::<Vec<_>>(), done)?;
+            let chain = |index: &usize| self.chain(&cuts[*index], patches[*index].source, &host, &packed);
+            let means = self.means(&indices.iter().map(chain).collect::<Vec<_>>(), done)?;
             done += indices.len();
             for (index, means) in indices.into_iter().zip(means) {
                 results[index] = means;
@@ -139,8 +111,7 @@ impl Probes<'_> {
             tensors.map(|tensor| tensor.values.len()).sum::<usize>()
         };
         let (mut groups, mut held) = (Vec::new(), HELD);
-        for (source, mut indices) in reset::by_source(patches) {
-            indices.sort_by_cached_key(|index| (self.unchanged(&cuts[*index]), &cuts[*index]));
+        for (source, indices) in reset::by_source(patches) {
             if held >= HELD {
                 groups.push(Vec::new());
                 held = 0;
@@ -149,11 +120,6 @@ impl Probes<'_> {
             groups.last_mut().expect("one was pushed").push((source, indices));
         }
         groups
-    }
-
-    /// For each layer, whether a patch leaves it alone: in the order of these, patches that begin alike are neighbours.
-    fn unchanged(&self, cuts: &[Cut]) -> Vec<bool> {
-        (0..self.depth()).map(|layer| cuts.iter().all(|(cut, _)| *cut != layer)).collect()
     }
 
     /// Packs each changed layer once per source.
@@ -188,29 +154,36 @@ impl Probes<'_> {
         self.pool.install(|| cuts.par_iter().map(prepare).collect())
     }
 
-    fn plan<'p>(&self, cuts: &[Cut], source: Source, host: &'p [Prepared], packed: &'p Packed) -> Plan<'p> {
-        let start = cuts.first().map_or(0, |(layer, _)| *layer);
+    /// The layers of a patched network.
+    fn chain<'p>(
+        &self,
+        cuts: &[Cut],
+        source: Source,
+        host: &'p [Prepared],
+        packed: &'p Packed,
+    ) -> Vec<&'p Prepared> {
         let layer = |layer| {
             let cut = cuts.iter().find(|(cut, _)| *cut == layer);
             cut.map_or(&host[layer], |cut| &packed[&(cut.clone(), source)])
         };
-        Plan { start, chain: (start..self.depth()).map(layer).collect() }
+        (0..self.depth()).map(layer).collect()
     }
 
-    /// Runs the plans over all examples; sums chunks in their order, whichever thread had them.
-    fn means(&self, host: &[Prepared], plans: &[Plan], before: usize) -> Result<Vec<Vec<f64>>, ProbeError> {
+    /// Runs the chains over all examples; sums chunks in their order, whichever thread had them.
+    fn means(&self, chains: &[Vec<&Prepared>], before: usize) -> Result<Vec<Vec<f64>>, ProbeError> {
         let chunks: Vec<_> = (0..self.labels.len()).step_by(CHUNK).collect();
-        let finished = AtomicUsize::new(0);
+        let (tree, finished) = (PrefixTree::new(self.network, chains), AtomicUsize::new(0));
         let sums: Option<Vec<_>> = self.pool.install(|| {
-            let chunk = |scratch: &mut Scratch, start: &usize| {
-                let sums = self.chunk(*start, host, plans, scratch)?;
+            let chunk = |buffers: &mut Buffers, start: &usize| {
+                let range = *start..self.labels.len().min(start + CHUNK);
+                let sums = self.chunk(range, &tree, chains.len(), buffers)?;
                 let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
-                (self.progress)(before + plans.len() * finished / chunks.len());
+                (self.progress)(before + chains.len() * finished / chunks.len());
                 Some(sums)
             };
-            chunks.par_iter().map_init(Scratch::default, chunk).collect()
+            chunks.par_iter().map_init(Buffers::default, chunk).collect()
         });
-        let mut totals = vec![0.0; plans.len() * self.metrics.len()];
+        let mut totals = vec![0.0; chains.len() * self.metrics.len()];
         for sums in sums.ok_or(ProbeError::Cancelled)? {
             totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
         }
@@ -218,64 +191,27 @@ impl Probes<'_> {
         Ok(means.chunks_exact(self.metrics.len()).map(<[f64]>::to_vec).collect())
     }
 
-    /// Sums of the metrics over one chunk, plan by plan; `None` if the user wants to stop.
+    /// Sums of the metrics over one chunk, chain by chain; `None` if the user wants to stop.
     fn chunk(
         &self,
-        start: usize,
-        host: &[Prepared],
-        plans: &[Plan],
-        scratch: &mut Scratch,
-    ) -> Option<Vec<f64>> {
-        let end = self.labels.len().min(start + CHUNK);
-        let mut sums = vec![0.0; plans.len() * self.metrics.len()];
-        let at_once = self.network.at_once(CHUNK);
-        for start in (start..end).step_by(at_once) {
-            self.add(start..end.min(start + at_once), host, plans, scratch, &mut sums)?;
-        }
-        Some(sums)
-    }
-
-    /// Adds the metrics of these examples, plan by plan.
-    fn add(
-        &self,
         range: Range<usize>,
-        host: &[Prepared],
-        plans: &[Plan],
-        scratch: &mut Scratch,
-        sums: &mut [f64],
-    ) -> Option<()> {
-        let labels = &self.labels[range.clone()];
-        let examples = labels.len();
-        let Scratch { rows, inputs, outputs, logits, spare } = scratch;
-        inputs.resize_with(self.depth(), Matrix::default);
-        outputs.resize_with(self.depth(), Matrix::default);
-        rows.resize(examples * self.network.features(), 0.0);
-        (self.rows)(range, rows);
-        self.network.input().load(rows, &mut inputs[0]);
-        for layer in 0..plans.iter().map(|plan| plan.start).max().unwrap_or(0) {
-            let [input, output] = &mut inputs[layer..layer + 2] else { unreachable!("two layers") };
-            host[layer].forward(input, examples, output, spare);
-        }
-        logits.resize(self.network.classes(), 0.0);
-        let mut previous = None;
-        for (plan, sums) in plans.iter().zip(sums.chunks_exact_mut(self.metrics.len())) {
-            self.check_cancelled().ok()?;
-            let shared = previous.map_or(0, |previous| plan.shared(previous));
-            for (offset, prepared) in plan.chain.iter().enumerate().skip(shared) {
-                let layer = plan.start + offset;
-                let (below, output) = outputs.split_at_mut(layer);
-                let input = if offset == 0 { &inputs[layer] } else { &below[layer - 1] };
-                prepared.forward(input, examples, &mut output[0], spare);
-            }
-            previous = Some(plan);
-            for (row, label) in labels.iter().enumerate() {
-                outputs[self.depth() - 1].copy_row(row, logits);
-                for (sum, metric) in sums.iter_mut().zip(self.metrics) {
-                    *sum += metric.of(logits, usize::from(*label));
+        tree: &PrefixTree,
+        chains: usize,
+        buffers: &mut Buffers,
+    ) -> Option<Vec<f64>> {
+        let mut sums = vec![0.0; chains * self.metrics.len()];
+        let mut row = vec![0.0; self.network.classes()];
+        tree.evaluate(range, self.rows, buffers, &mut |logits| {
+            logits.each(&mut row, |example, row| {
+                let label = usize::from(self.labels[example]);
+                for chain in logits.chains {
+                    let sums = &mut sums[chain * self.metrics.len()..][..self.metrics.len()];
+                    sums.iter_mut().zip(self.metrics).for_each(|(sum, metric)| *sum += metric.of(row, label));
                 }
-            }
-        }
-        Some(())
+            });
+            self.check_cancelled().ok()
+        })?;
+        Some(sums)
     }
 
     fn check_cancelled(&self) -> Result<(), ProbeError> {

@@ -3,7 +3,9 @@ use std::sync::atomic::AtomicBool;
 use super::*;
 use crate::base::name::LayerName;
 use crate::base::rng;
+use crate::nn::kernels::Matrix;
 use crate::nn::layer_set::{self, Group, Selection};
+use crate::nn::links::Spare;
 use crate::nn::reset::{Kept, Row};
 use crate::nn::zoo::{Arch, Fcn, Vit};
 

@@ -77,7 +77,7 @@ impl Layout {
         let bar = right + BAR_SPACE;
         let bar_height = bottom.clamp(70.0, 210.0);
         let ticks = (bar_height / TICK_SPACE) as usize;
-        let tick_texts: Vec<_> = map.ticks(ticks).into_iter().map(|(_, text)| text).collect();
+        let tick_texts: Vec<_> = map.scale.marks(ticks).into_iter().map(|(_, text)| text).collect();
         let bar_end = bar + (BAR + 7.0 + widest(&tick_texts, TICK)).max(wide(&map.value_title));
         let end = (left + bar_end.max(middle + wide(&map.column_title) / 2.0))
             .max(MARGIN + font::width(&map.title, TITLE, Weight::Bold));

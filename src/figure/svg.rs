@@ -144,7 +144,7 @@ fn bar(svg: &mut String, map: &Heatmap, layout: &Layout) {
         px(BAR),
         px(height)
     );
-    for (value, words) in map.ticks(layout.ticks) {
+    for (value, words) in map.scale.marks(layout.ticks) {
         let y = top + height * (1.0 - map.scale.fraction(value));
         let (from, to, line) = (px(x + BAR), px(x + BAR + 3.5), px(y));
         _ = writeln!(
@@ -172,7 +172,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use resvg::usvg::{Group, Node, Options, Tree};
 
     use super::*;
@@ -200,9 +200,24 @@ mod tests {
     }
 
     /// Measured with the font: no text leaves the picture, none touches another one.
+    pub(in crate::figure) fn assert_texts_apart(svg: &str, more_than: usize) {
+        let options = Options { fontdb: font::database(), ..Options::default() };
+        let tree = Tree::from_str(svg, &options).unwrap();
+        let texts = texts(tree.root());
+        assert!(texts.len() > more_than, "{} texts", texts.len());
+        for (i, a) in texts.iter().enumerate() {
+            let inside =
+                a[0] >= 0.0 && a[1] >= 0.0 && a[2] <= tree.size().width() && a[3] <= tree.size().height();
+            assert!(inside, "{a:?}: {svg}");
+            for b in &texts[..i] {
+                let apart = a[2] <= b[0] || b[2] <= a[0] || a[3] <= b[1] || b[3] <= a[1];
+                assert!(apart, "{a:?} and {b:?}: {svg}");
+            }
+        }
+    }
+
     #[test]
     fn no_text_is_cut_or_covered() {
-        let options = Options { fontdb: font::database(), ..Options::default() };
         let shapes = [
             (1, 1, "a"),
             (2, 3, "stage0 + stage1.resblk1–3 + stage2.resblk1"),
@@ -217,18 +232,7 @@ mod tests {
                 column_title: "a long title of the columns".into(),
                 ..small()
             };
-            let tree = Tree::from_str(&heatmap(&map), &options).unwrap();
-            let texts = texts(tree.root());
-            assert!(texts.len() > rows * columns + rows + columns);
-            for (i, a) in texts.iter().enumerate() {
-                let inside =
-                    a[0] >= 0.0 && a[1] >= 0.0 && a[2] <= tree.size().width() && a[3] <= tree.size().height();
-                assert!(inside, "{rows} × {columns}: {a:?}");
-                for b in &texts[..i] {
-                    let apart = a[2] <= b[0] || b[2] <= a[0] || a[3] <= b[1] || b[3] <= a[1];
-                    assert!(apart, "{rows} × {columns}: {a:?} and {b:?}");
-                }
-            }
+            assert_texts_apart(&heatmap(&map), rows * columns + rows + columns);
         }
     }
 }

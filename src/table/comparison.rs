@@ -6,7 +6,7 @@ use crate::table::classes::{self, Classes};
 use crate::table::grid::{Grid, Summary};
 use crate::table::order::{self, FULL_MODEL};
 use crate::table::ranks;
-use crate::table::reference::{FINAL, Panel, Published};
+use crate::table::reference::{FINAL, Panel, Published, SOURCE};
 use crate::table::tidy::Tidy;
 
 /// A grid beside a panel.
@@ -20,8 +20,11 @@ pub struct Comparison {
     pub model: String,
     /// The metric.
     pub metric: String,
-    /// What a row is: `layer` or `model`.
+    /// What a row is: `layer`, `model`, or several such words joined by `, `.
     pub row_name: &'static str,
+    /// What a column is: what a layer is reset to, or what varies in a table.
+    #[serde(skip_serializing_if = "is_source")]
+    pub column_name: &'static str,
     /// How exactly the published values could be read off; may be empty.
     pub precision: String,
     /// How many cells have both values.
@@ -83,8 +86,8 @@ impl Cell {
 pub enum CompareError {
     #[error("the rows of the table are by {}, those of {figure} by {expected}", found.join(" and "))]
     Rows { figure: String, found: Vec<String>, expected: &'static str },
-    #[error("the columns of the table are by {found}, those of {figure} by source")]
-    Columns { figure: String, found: String },
+    #[error("the columns of the table are by {found}, those of {figure} by {expected}")]
+    Columns { figure: String, found: String, expected: &'static str },
     #[error("the rows of the table are not those of {figure}: {}, where the figure has {}", ours.join(", "), published.join(", "))]
     Disjoint { figure: String, ours: Vec<String>, published: Vec<String> },
 }
@@ -93,8 +96,11 @@ impl CompareError {
     /// What to do: begins with a verb.
     pub fn hint(&self) -> String {
         match self {
+            Self::Rows { expected, .. } if expected.contains(',') => {
+                format!("aggregate with 'rows: [{expected}]'")
+            }
             Self::Rows { expected, .. } => format!("aggregate with 'rows: {expected}'"),
-            Self::Columns { .. } => "aggregate with 'columns: source'".into(),
+            Self::Columns { expected, .. } => format!("aggregate with 'columns: {expected}'"),
             Self::Disjoint { .. } => "choose the figure that shows this model and these layers".into(),
         }
     }
@@ -116,6 +122,7 @@ pub fn compare(grid: &Grid, panel: &Panel, threshold: f64) -> Result<Comparison,
         model: panel.model.clone(),
         metric: panel.metric.clone(),
         row_name: panel.row_name,
+        column_name: panel.column_name,
         precision: panel.precision.clone(),
         compared: both.len(),
         only_published: cells.iter().filter(|cell| cell.ours.is_none()).count(),
@@ -127,7 +134,8 @@ pub fn compare(grid: &Grid, panel: &Panel, threshold: f64) -> Result<Comparison,
             difference: largest.1,
         },
         rank_correlation: ranks::spearman(&pairs),
-        classes: (panel.metric == "error").then(|| classes::classify(&cells, threshold)),
+        classes: (panel.metric == "error" && is_source(&panel.column_name))
+            .then(|| classes::classify(&cells, threshold)),
         cells,
     })
 }
@@ -145,9 +153,9 @@ fn disjoint(cells: &[Cell], panel: &Panel) -> CompareError {
 /// The cells of both sides: published rows first, columns sorted.
 fn align(grid: &Grid, panel: &Panel) -> Result<Vec<Cell>, CompareError> {
     let labels = labels(grid, panel)?;
-    if grid.column_name != "source" {
-        let found = grid.column_name.clone();
-        return Err(CompareError::Columns { figure: panel.figure.clone(), found });
+    if grid.column_name != panel.column_name {
+        let (figure, found) = (panel.figure.clone(), grid.column_name.clone());
+        return Err(CompareError::Columns { figure, found, expected: panel.column_name });
     }
     let last = grid.columns.iter().rev().find(|column| is_epoch(column)).map_or(FINAL, String::as_str);
     let column_of =
@@ -185,7 +193,11 @@ fn labels(grid: &Grid, panel: &Panel) -> Result<Vec<String>, CompareError> {
     let names: Vec<&str> = grid.row_names.iter().map(String::as_str).collect();
     let labels = grid.rows.iter();
     match (panel.row_name, names.as_slice()) {
-        (expected, [name]) if *name == expected => Ok(labels.map(|row| row[0].clone()).collect()),
+        (expected, names) if names.join(", ") == expected => Ok(labels.map(|row| row.join(", ")).collect()),
+        // The depths of a family of models.
+        ("model", [family @ ("vgg" | "resnet")]) => {
+            Ok(labels.map(|row| format!("{family}{}", row[0])).collect())
+        }
         ("model", ["depth", "width"]) => Ok(labels.map(|row| format!("fcn{}x{}", row[0], row[1])).collect()),
         (expected, _) => {
             let (figure, found) = (panel.figure.clone(), grid.row_names.clone());
@@ -194,27 +206,36 @@ fn labels(grid: &Grid, panel: &Panel) -> Result<Vec<String>, CompareError> {
     }
 }
 
+/// Whether columns are what layers are reset to.
+fn is_source(column_name: &&'static str) -> bool {
+    *column_name == SOURCE
+}
+
 /// Whether a column is an epoch that layers are reset to.
 pub(super) fn is_epoch(column: &str) -> bool {
     column.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Comparison {
-    /// Every cell: `figure`, the row, `source`, `epoch`, `ours`, `published`, `difference`. A value that one side lacks
-    /// is empty.
+    /// Every cell: `figure`, the row, what it is reset to (`source`, `epoch`) or the column, `ours`, `published`, `difference`. A value
+    /// that one side lacks is empty.
     pub fn to_tidy(&self) -> Tidy {
-        let columns = ["figure", self.row_name, "source", "epoch", "ours", "published", "difference"];
+        let of_column: &[&str] =
+            if is_source(&self.column_name) { &["source", "epoch"] } else { &[self.column_name] };
+        let (of_row, of_values) = (self.row_name.split(", "), ["ours", "published", "difference"]);
+        let columns = ["figure"].into_iter().chain(of_row).chain(of_column.iter().copied()).chain(of_values);
         let text = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         let row = |cell: &Cell| {
-            let (source, epoch) = if is_epoch(&cell.column) {
-                ("reinit", cell.column.as_str())
-            } else {
-                (cell.column.as_str(), "")
+            let column = cell.column.as_str();
+            let of_column = match of_column.len() {
+                1 => vec![column],
+                _ if is_epoch(column) => vec!["reinit", column],
+                _ => vec![column, ""],
             };
-            let names = [self.figure.as_str(), &cell.row, source, epoch].map(str::to_owned);
+            let names = [self.figure.as_str()].into_iter().chain(cell.row.split(", ")).chain(of_column);
             let numbers = [cell.ours, cell.published, cell.difference()].map(text);
-            names.into_iter().chain(numbers).collect()
+            names.map(str::to_owned).chain(numbers).collect()
         };
-        Tidy { columns: columns.map(str::to_owned).to_vec(), rows: self.cells.iter().map(row).collect() }
+        Tidy { columns: columns.map(str::to_owned).collect(), rows: self.cells.iter().map(row).collect() }
     }
 }

@@ -6,6 +6,7 @@ use crate::table::classes::{Classes, JUDGED, Reset};
 use crate::table::comparison::{Cell, Comparison};
 use crate::table::label;
 use crate::table::order::{self, RERAND};
+use crate::table::reference::SOURCE;
 
 /// Writes the page.
 pub fn markdown(comparison: &Comparison) -> String {
@@ -13,6 +14,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     page += &measures(comparison);
     match &comparison.classes {
         Some(classes) => page += &classes_section(comparison, classes),
+        None if comparison.column_name != SOURCE => {}
         None => page += "\nRobust and critical are classes of errors; they do not apply to distances.\n",
     }
     page += &side_by_side(comparison);
@@ -35,7 +37,9 @@ fn heading(comparison: &Comparison) -> String {
 
 fn measures(comparison: &Comparison) -> String {
     let largest = &comparison.largest_difference;
-    let at = format!("{}, {}", label::short(&largest.row), source(&largest.column));
+    let column =
+        if comparison.column_name == SOURCE { source(&largest.column) } else { largest.column.clone() };
+    let at = format!("{}, {column}", label::short(&largest.row));
     let mut rows = vec![
         ("mean absolute difference".to_owned(), format!("{:.4}", comparison.mean_absolute_difference)),
         (

@@ -3,17 +3,21 @@
 //! A panel is what one heatmap shows. Its rows have our labels and its columns our headings, so that finding the
 //! counterpart of a cell is a comparison of names. See `datasets/paper/README.md` for where the numbers come from.
 
+mod tables;
+
 use std::collections::BTreeSet;
 
 use crate::base::suggest;
 use crate::table::order::{self, RERAND};
 use crate::table::tidy::Tidy;
 
-static FIGURES: &[u8] = include_bytes!("../../datasets/paper/figures.csv");
-static TABLES: &[u8] = include_bytes!("../../datasets/paper/tables.csv");
+static FIGURES: &[u8] = include_bytes!("../../../datasets/paper/figures.csv");
 
 /// Heads the column of the final model where the publication does not say its epoch.
 pub const FINAL: &str = "final";
+
+/// Heads columns that are what a layer is reset to.
+pub const SOURCE: &str = "source";
 
 /// One panel of a figure.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,8 +30,10 @@ pub struct Panel {
     pub model: String,
     /// The metric, as in `error`.
     pub metric: String,
-    /// What a row is: `layer` or `model`.
+    /// What a row is: `layer`, `model`, or `network, setting`.
     pub row_name: &'static str,
+    /// What a column is: [`SOURCE`], or what varies in a table.
+    pub column_name: &'static str,
     /// How exactly the values could be read off, in words; may be empty.
     pub precision: String,
     /// The cells, row by row.
@@ -37,9 +43,9 @@ pub struct Panel {
 /// A published value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
-    /// A layer, the names of a joint set joined by `+`, `fullmodel`; or a model.
+    /// A layer, the names of a joint set joined by `+`, `fullmodel`; or a model, perhaps with a setting.
     pub row: String,
-    /// `rerand`, an epoch, or [`FINAL`].
+    /// `rerand`, an epoch, or [`FINAL`]; or a setting.
     pub column: String,
     /// The value.
     pub value: f64,
@@ -93,6 +99,8 @@ struct Line {
     metric: String,
     joint_set: String,
     precision: String,
+    row_name: &'static str,
+    column_name: &'static str,
     cell: Published,
 }
 
@@ -114,7 +122,8 @@ pub fn panel(choice: &Choice) -> Result<Panel, ReferenceError> {
         dataset: first.dataset.clone(),
         model: first.model.clone(),
         metric: first.metric.clone(),
-        row_name: if first.model.is_empty() { "model" } else { "layer" },
+        row_name: first.row_name,
+        column_name: first.column_name,
         precision: first.precision.clone(),
         cells: joint_rows(&first.joint_set, lines.iter().map(|line| line.cell.clone()).collect()),
     })
@@ -149,7 +158,7 @@ fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
 }
 
 fn lines() -> Vec<Line> {
-    [figure_lines(), figure_2_lines()].concat()
+    [figure_lines(), tables::lines()].concat()
 }
 
 /// Makes a line of each row of a file that has one; cells are asked for by name.
@@ -173,28 +182,9 @@ fn figure_lines() -> Vec<Line> {
             metric: get("metric"),
             joint_set: get("joint_set"),
             precision: get("precision"),
+            row_name: "layer",
+            column_name: SOURCE,
             cell: Published { row: get("layer"), column, value: number(&get("value")), spread: None },
-        })
-    })
-}
-
-/// Figure 2 shows curves: per model, the full model and the mean over all layers but the first, reset to epoch 0.
-fn figure_2_lines() -> Vec<Line> {
-    read(TABLES, |get| {
-        let column = if get("setting") == "full" { FINAL } else { "0" }.to_owned();
-        (get("table") == "Fig2").then(|| Line {
-            figure: get("table"),
-            dataset: get("dataset"),
-            model: String::new(),
-            metric: get("metric"),
-            joint_set: String::new(),
-            precision: String::new(),
-            cell: Published {
-                row: get("model"),
-                column,
-                value: number(&get("value")),
-                spread: Some(number(&get("spread"))),
-            },
         })
     })
 }

@@ -57,7 +57,7 @@ fn read_holding(held: u64, dataset: &Dataset, files: &Files, split: Split) -> Re
         Bytes::Held(whole(images, files)?)
     } else {
         let path = files.path(&images.name)?;
-        Bytes::of_file(fsx::open(path)?, fsx::size(path).unwrap_or(0) as usize)
+        Bytes::of_file(fsx::open(path)?, fsx::metadata(path)?.len() as usize)
     };
     check_length(images, pixels.len(), dataset.shape.iter().product())?;
     let bytes = whole(file, files)?;

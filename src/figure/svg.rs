@@ -21,15 +21,34 @@ pub fn heatmap(map: &Heatmap) -> String {
     svg + "</svg>\n"
 }
 
-fn opening(map: &Heatmap, layout: &Layout) -> String {
-    let (width, height) = (px(layout.width), px(layout.height));
+/// Begins a picture of this size.
+fn open(width: f64, height: f64, title: &str) -> String {
+    let (width, height) = (px(width), px(height));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"{FAMILY}\" role=\"img\">\n"
     );
-    if !map.title.is_empty() {
-        _ = writeln!(svg, "<title>{}</title>", escape(&map.title));
+    if !title.is_empty() {
+        _ = writeln!(svg, "<title>{}</title>", escape(title));
     }
+    svg
+}
+
+/// Begins a picture on white, with its title at the top.
+pub(super) fn page(width: f64, height: f64, title: &str) -> String {
+    let mut svg = open(width, height, title);
+    svg += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
+    heading(&mut svg, title);
+    svg
+}
+
+fn heading(svg: &mut String, title: &str) {
+    let y = MARGIN + TITLE / 2.0;
+    text(svg, &Text { x: MARGIN, y, size: TITLE, colour: INK, anchor: "start", weight: Weight::Bold }, title);
+}
+
+fn opening(map: &Heatmap, layout: &Layout) -> String {
+    let mut svg = open(layout.width, layout.height, &map.title);
     svg += "<defs>\n<linearGradient id=\"colours\" x1=\"0\" y1=\"1\" x2=\"0\" y2=\"0\">\n";
     for stop in 0..=STOPS {
         let at = f64::from(stop) / f64::from(STOPS);
@@ -75,13 +94,7 @@ pub(super) fn text(svg: &mut String, text: &Text, words: &str) {
 
 fn titles(svg: &mut String, map: &Heatmap, layout: &Layout) {
     let faint = |x, y, anchor| Text { x, y, size: LABEL, colour: FAINT, anchor, weight: Weight::Regular };
-    let y = MARGIN + TITLE / 2.0;
-    text(
-        svg,
-        &Text { x: MARGIN, y, size: TITLE, colour: INK, anchor: "start", weight: Weight::Bold },
-        &map.title,
-    );
-
+    heading(svg, &map.title);
     let (left, top) = layout.corner;
     let headings = top - SPACE - LABEL / 2.0;
     text(svg, &faint(left - SPACE, headings, "end"), &map.row_title);

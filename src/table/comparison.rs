@@ -227,10 +227,10 @@ impl Comparison {
         let text = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         let row = |cell: &Cell| {
             let column = cell.column.as_str();
-            let of_column = match of_column.len() {
-                1 => vec![column],
-                _ if is_epoch(column) => vec!["reinit", column],
-                _ => vec![column, ""],
+            let of_column = match column {
+                _ if !is_source(&self.column_name) => vec![column],
+                epoch if is_epoch(epoch) => vec!["reinit", epoch],
+                source => vec![source, ""],
             };
             let names = [self.figure.as_str()].into_iter().chain(cell.row.split(", ")).chain(of_column);
             let numbers = [cell.ours, cell.published, cell.difference()].map(text);

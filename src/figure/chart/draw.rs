@@ -5,9 +5,9 @@ use std::fmt::Write;
 use crate::figure::chart::layout::{Layout, SAMPLE, SERIES_STEP};
 use crate::figure::chart::{Chart, Form, Point, Series};
 use crate::figure::colour::{self, FAINT, INK, Rgb};
-use crate::figure::font::{CAPITAL, FAMILY, Weight};
-use crate::figure::layout::{LABEL, MARGIN, SPACE, TICK, TITLE};
-use crate::figure::svg::{Text, escape, px, text};
+use crate::figure::font::{CAPITAL, Weight};
+use crate::figure::layout::{LABEL, MARGIN, SPACE, TICK};
+use crate::figure::svg::{self, Text, escape, px, text};
 
 /// Okabe and Ito's colours but for black and yellow, which is too pale for lines on white.
 const COLOURS: [Rgb; 6] = [
@@ -24,15 +24,7 @@ const MARK: f64 = 3.2;
 /// Draws a chart.
 pub fn svg(chart: &Chart) -> String {
     let layout = Layout::new(chart);
-    let (width, height) = (px(layout.width), px(layout.height));
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" font-family=\"{FAMILY}\" role=\"img\">\n"
-    );
-    if !chart.title.is_empty() {
-        _ = writeln!(svg, "<title>{}</title>", escape(&chart.title));
-    }
-    svg += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
+    let mut svg = svg::page(layout.width, layout.height, &chart.title);
     titles(&mut svg, chart, &layout);
     axes(&mut svg, chart, &layout);
     for (index, series) in chart.series.iter().enumerate() {
@@ -50,8 +42,6 @@ fn label(x: f64, y: f64, colour: Rgb, anchor: &str) -> Text<'_> {
 }
 
 fn titles(svg: &mut String, chart: &Chart, layout: &Layout) {
-    let title = label(MARGIN, MARGIN + TITLE / 2.0, INK, "start");
-    text(svg, &Text { size: TITLE, weight: Weight::Bold, ..title }, &chart.title);
     let [left, top, right, _] = layout.plot;
     text(svg, &label(MARGIN, top - SPACE - LABEL / 2.0, FAINT, "start"), &chart.value_title);
     text(svg, &label(f64::midpoint(left, right), layout.place_title, FAINT, "middle"), &chart.place_title);

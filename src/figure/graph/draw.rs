@@ -3,13 +3,12 @@
 use std::fmt::Write;
 
 use crate::figure::colour::{FAINT, INK};
-use crate::figure::font::{self, FAMILY, Weight};
+use crate::figure::font::{self, Weight};
 use crate::figure::graph::layers::{Heights, Layers};
 use crate::figure::graph::{Graph, State};
-use crate::figure::svg::{Text, escape, px, text};
+use crate::figure::layout::{MARGIN, TITLE};
+use crate::figure::svg::{self, Text, escape, px, text};
 
-const MARGIN: f64 = 16.0;
-const TITLE: f64 = 14.0;
 const NAME: f64 = 11.0;
 const NOTE: f64 = 9.0;
 /// Around the words of a box.
@@ -36,7 +35,8 @@ pub fn svg(graph: &Graph) -> String {
     let legend_end = legend.last().map_or(0.0, |(_, x, words)| x + SWATCH + 6.0 + wide(words, NAME));
     let title_end = MARGIN + font::width(&graph.title, TITLE, Weight::Bold);
     let right = columns.last().map_or(MARGIN, |(x, width)| x + width).max(legend_end).max(title_end);
-    let mut page = opening(graph, right + MARGIN, legend_y + SWATCH / 2.0 + MARGIN);
+    let (width, height) = (right + MARGIN, legend_y + SWATCH / 2.0 + MARGIN);
+    let mut page = svg::page(width.ceil(), height.ceil(), &graph.title);
     arrows(&mut page, &layers, &columns, top);
     boxes(&mut page, graph, &layers, &columns, top);
     for (state, x, words) in legend {
@@ -72,28 +72,6 @@ fn legend(graph: &Graph) -> Vec<(State, f64, String)> {
         entry
     };
     graph.legend().into_iter().map(entry).collect()
-}
-
-fn opening(graph: &Graph, width: f64, height: f64) -> String {
-    let (width, height) = (px(width.ceil()), px(height.ceil()));
-    let mut page = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" font-family=\"{FAMILY}\" role=\"img\">\n"
-    );
-    if !graph.title.is_empty() {
-        _ = writeln!(page, "<title>{}</title>", escape(&graph.title));
-    }
-    page += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
-    let title = Text {
-        x: MARGIN,
-        y: MARGIN + TITLE / 2.0,
-        size: TITLE,
-        colour: INK,
-        anchor: "start",
-        weight: Weight::Bold,
-    };
-    text(&mut page, &title, &graph.title);
-    page
 }
 
 /// Each piece is a curve between two layers; where a passage begins, a line across the layer follows.

@@ -61,30 +61,22 @@ pub(super) fn chart(grid: &Grid, options: &ChartOptions, form: Form) -> Chart {
         };
         Point { value: summary.mean, whisker }
     };
-    let at = |row: usize, column: usize| grid.cells[row * columns.len() + column].as_ref().map(point);
-    let series: Vec<_> = match over {
-        Over::Rows => {
-            let points = |column| (0..rows.len()).map(|row| at(row, column)).collect();
-            (0..)
-                .zip(&columns)
-                .map(|(place, name)| Series { name: name.clone(), points: points(place) })
-                .collect()
-        }
-        Over::Columns => {
-            let points = |row| (0..columns.len()).map(|column| at(row, column)).collect();
-            (0..)
-                .zip(&rows)
-                .map(|(place, name)| Series { name: name.clone(), points: points(place) })
-                .collect()
-        }
+    let (row_title, column_title) = (labels.rows(grid), labels.columns(grid));
+    let width = columns.len();
+    let (places, names, place_title, series_title) = match over {
+        Over::Rows => (rows, columns, row_title, column_title),
+        Over::Columns => (columns, rows, column_title, row_title),
     };
+    let cell = |place: usize, series: usize| match over {
+        Over::Rows => place * width + series,
+        Over::Columns => series * width + place,
+    };
+    let points =
+        |series| (0..places.len()).map(|place| grid.cells[cell(place, series)].as_ref().map(point)).collect();
+    let series: Vec<_> =
+        (0..).zip(names).map(|(series, name)| Series { name, points: points(series) }).collect();
     let ends = series.iter().flat_map(|series| series.points.iter().flatten());
     let ends = ends.map(|point| point.value + point.whisker.unwrap_or(0.0));
-    let (row_title, column_title) = (labels.rows(grid), labels.columns(grid));
-    let (places, place_title, series_title) = match over {
-        Over::Rows => (rows, row_title, column_title),
-        Over::Columns => (columns.clone(), column_title, row_title),
-    };
     Chart {
         form,
         title: title.clone(),

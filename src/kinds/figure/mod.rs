@@ -68,9 +68,7 @@ impl Labels {
     fn is_empty(&self) -> bool {
         self.rows.is_none() && self.columns.is_none() && self.values.is_none()
     }
-}
 
-impl Labels {
     /// Above the columns.
     fn columns(&self, grid: &Grid) -> String {
         let usual = if grid.column_name == "source" { "reset to epoch τ" } else { &grid.column_name };

@@ -13,8 +13,13 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns a hint that begins with a verb: the nearest candidate, or the list of all.
+/// Returns a hint that begins with a verb: the few candidates that go on where the word ends, the nearest one, or the list of all.
 pub fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    let longer: Vec<_> =
+        candidates.clone().into_iter().filter(|candidate| candidate.starts_with(word)).collect();
+    if (2..=6).contains(&longer.len()) {
+        return one_of(longer);
+    }
     if let Some(candidate) = nearest(word, candidates.clone()) {
         return format!("did you mean '{candidate}'?");
     }
@@ -41,5 +46,9 @@ mod tests {
         assert_eq!(nearest("trian", ["train", "evaluate"]), Some("train"));
         assert_eq!(nearest("zebra", ["train", "evaluate"]), None);
         assert_eq!(hint("zebra", ["train", "reset"]), "use one of 'train', 'reset'");
+        assert_eq!(
+            hint("Table3", ["Table1", "Table3-vgg", "Table3-resnet"]),
+            "use one of 'Table3-vgg', 'Table3-resnet'"
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! What is new about a node whose key has no record: the difference to the nearest execution that has one, in the words of the
 //! pipeline file.
 //!
-//! The nearest is the one that the lock names for the node, else the latest that differ in the fewest places among those of the same
-//! stage of the pipeline. Both
-//! sides are [`KeyFields`], the very value that was hashed, so an explanation cannot say other than what the key says.
+//! The nearest is the one that the lock names for the node, else that which differs in the fewest places among the latest of the
+//! same stage of the pipeline; of equals the first by name, as stages that run side by side have no order in time. Both sides are
+//! [`KeyFields`], the very value that was hashed, so an explanation cannot say other than what the key says.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -112,7 +112,7 @@ impl<'a> Explainer<'a> {
         Ok(differences.min_by_key(|difference| difference.changes.len()))
     }
 
-    /// The latest records of a stage, whatever its coordinates.
+    /// The latest records of a stage, whatever its coordinates, by name.
     fn of_stage(&self, stage: &str) -> Result<Rc<Vec<Record>>, StoreError> {
         if let Some(records) = self.of_stage.borrow().get(stage) {
             return Ok(Rc::clone(records));
@@ -124,8 +124,10 @@ impl<'a> Explainer<'a> {
         };
         summaries.retain(|summary| is_of_it(&summary.stage));
         summaries.sort_by_key(|summary| std::cmp::Reverse(summary.started));
+        summaries.truncate(CANDIDATES);
+        summaries.sort_by(|a, b| a.stage.cmp(&b.stage));
         let mut records = Vec::new();
-        for summary in summaries.iter().take(CANDIDATES) {
+        for summary in &summaries {
             records.extend(self.store.record(summary.key)?);
         }
         let records = Rc::new(records);

@@ -12,5 +12,6 @@ pub mod files;
 pub mod fsx;
 pub mod journal;
 pub mod name;
+pub mod place;
 pub mod rng;
 pub mod suggest;

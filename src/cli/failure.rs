@@ -1,6 +1,7 @@
 //! What went wrong, for people: the only place that knows `miette`.
 
 use std::io::IsTerminal;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
@@ -10,6 +11,7 @@ use crate::engine::lock::LockError;
 use crate::engine::plan::PlanError;
 use crate::engine::{RerunError, RunError, TooMuch};
 use crate::pipeline::SpecErrors;
+use crate::pipeline::error::SourceText;
 use crate::pipeline::target::TargetError;
 use crate::stage::StageError;
 use crate::store::StoreError;
@@ -20,8 +22,8 @@ pub(super) enum Failure {
     Spec(SpecErrors),
     /// Something else about the input or the surroundings: what, and what to do.
     Input { message: String, hint: String },
-    /// Stages failed: name, kind, error.
-    Stages(Vec<(String, &'static str, StageError)>),
+    /// Stages failed.
+    Stages(Vec<FailedStage>),
     /// The results of this pipeline file are not those of the lock: these stages and files differ.
     OtherThanLock { names: Vec<String>, pipeline: PathBuf },
     /// A check found something wrong, which was told already: a summary, and what to do.
@@ -30,6 +32,18 @@ pub(super) enum Failure {
     Interrupted,
     /// Two things differ, and the user wanted to know by the exit code.
     Differs,
+}
+
+/// A stage that failed.
+pub(super) struct FailedStage {
+    /// The node.
+    pub(super) name: String,
+    /// Its kind.
+    pub(super) kind: &'static str,
+    /// Why.
+    pub(super) error: StageError,
+    /// The part of the pipeline file that is to blame, if one is.
+    pub(super) blamed: Option<(SourceText, Range<usize>)>,
 }
 
 /// How to draw.
@@ -80,17 +94,7 @@ impl Failure {
             Self::Input { message, hint } | Self::Wrong { message, hint } => {
                 draw(&diagnostic(message, Some(hint)).into(), style)
             }
-            Self::Stages(failures) => {
-                let render = |(stage, kind, error): &(String, &'static str, StageError)| {
-                    let hint = match error {
-                        StageError::Failed { hint, .. } => hint.as_deref(),
-                        StageError::Cancelled => None,
-                    };
-                    let message = format!("stage '{stage}' ({kind}) failed: {}", chain(error));
-                    draw(&diagnostic(&message, hint).into(), style)
-                };
-                failures.iter().map(render).collect()
-            }
+            Self::Stages(failures) => failures.iter().map(|failed| failed.render(style)).collect(),
             Self::OtherThanLock { names, pipeline } => {
                 let message = format!("the results are not those of the lock: {}", first(names));
                 let hint = format!(
@@ -108,6 +112,20 @@ impl Failure {
                 )
             }
         }
+    }
+}
+
+impl FailedStage {
+    fn render(&self, style: Style) -> String {
+        let Self { name, kind, error, blamed } = self;
+        let hint = match error {
+            StageError::Failed { hint, .. } => hint.as_deref(),
+            StageError::Cancelled => None,
+        };
+        let diagnostic = diagnostic(&format!("stage '{name}' ({kind}) failed: {}", chain(error)), hint);
+        let Some((file, span)) = blamed else { return draw(&diagnostic.into(), style) };
+        let labelled = diagnostic.with_label(LabeledSpan::at(span.clone(), "here"));
+        draw(&Report::from(labelled).with_source_code(NamedSource::new(&file.name, file.text.clone())), style)
     }
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
 mod check;
+mod claims;
 mod completions;
 mod content;
 mod diff;
@@ -29,6 +30,7 @@ mod sides;
 mod status;
 mod summary;
 mod tag;
+mod verdicts;
 mod verify;
 
 use std::process::ExitCode;
@@ -67,6 +69,8 @@ enum Command {
     Log(log::Log),
     /// Put two states of results side by side: locks, revisions, a pipeline file
     Diff(diff::Diff),
+    /// Say which sentences of the study hold, by the results that are there
+    Claims(claims::Claims),
     /// Say all that is wrong with pipeline files, without running anything
     Check(check::Check),
     /// Write a commented pipeline to start from
@@ -151,6 +155,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Graph(command) => command.execute(),
         Command::Log(command) => command.execute(),
         Command::Diff(command) => command.execute(),
+        Command::Claims(command) => command.execute(),
         Command::Check(command) => command.execute(),
         Command::Init(command) => command.execute(),
         Command::Schema(command) => command.execute(),

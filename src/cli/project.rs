@@ -1,5 +1,6 @@
 //! Opens what the command line points at: the pipeline, the folder of the project, the store.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::base::{fsx, suggest};
@@ -9,8 +10,9 @@ use crate::engine::Lock;
 use crate::kinds;
 use crate::nn::kernels;
 
-use crate::pipeline::{self, DigestOf, Keyed, Surroundings, Variation};
-use crate::stage::Registry;
+use crate::pipeline::error::SourceText;
+use crate::pipeline::{self, DigestOf, Files, Keyed, Node, Surroundings, Variation};
+use crate::stage::{Registry, StageError};
 use crate::store::{Digests, Store};
 
 /// An opened pipeline.
@@ -65,6 +67,18 @@ pub(super) fn load(path: &Path, variation: &Variation, digest: DigestOf<'_>) -> 
         read: &fsx::read_to_string,
     };
     Ok(pipeline::load(&path.to_string_lossy(), &text, variation, &surroundings)?)
+}
+
+/// The part of a pipeline file that made a stage fail, if it was a parameter.
+pub(super) fn blamed(path: &Path, node: &Node, error: &StageError) -> Option<(SourceText, Range<usize>)> {
+    let StageError::Failed { parameter: Some(parameter), .. } = error else { return None };
+    let text = fsx::read_to_string(path).ok()?;
+    let files = Files::read(&path.to_string_lossy(), &text, &fsx::read_to_string).ok()?;
+    let file = files.file_of(node.stage.as_str());
+    let path = format!("stages.{}.{}.{}", node.stage, node.work.kind().name, parameter.path);
+    let (document, span) = (&files.documents[file], files.locate(file, &path));
+    let span = parameter.place.map_or(span.clone(), |place| place.in_scalar(&document.text, span));
+    Some((SourceText { name: document.name.clone(), text: document.text.clone() }, span))
 }
 
 /// Where results and the store are, for commands that need no pipeline file.

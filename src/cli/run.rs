@@ -8,9 +8,9 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli::failure::Failure;
+use crate::cli::failure::{FailedStage, Failure};
 use crate::cli::project::Project;
-use crate::cli::{Target, machine, plan, progress, summary};
+use crate::cli::{Target, machine, plan, progress, project, summary};
 use crate::engine::diff::Difference;
 use crate::engine::{self, Capacity, Lock, Outcome, Plan, Settings, Wish, publish};
 use crate::store::Provenance;
@@ -66,7 +66,7 @@ impl Run {
         let mut observer = progress::observer(self.target.json);
         let outcomes = engine::run(&project.keyed, &plan, &project.store, &settings, &mut *observer)?;
         drop(observer);
-        let outcomes = check(&project, outcomes)?;
+        let outcomes = check(&project, outcomes, &self.target.pipeline)?;
         if self.locked {
             check_lock(&project, &outcomes, &self.target.pipeline)?;
         }
@@ -102,12 +102,21 @@ pub(super) fn catch_signals() -> Arc<AtomicBool> {
 }
 
 /// All ended well, or what did not.
-fn check(project: &Project, outcomes: Vec<Option<Outcome>>) -> Result<Vec<Option<Outcome>>, Failure> {
+fn check(
+    project: &Project,
+    outcomes: Vec<Option<Outcome>>,
+    pipeline: &Path,
+) -> Result<Vec<Option<Outcome>>, Failure> {
     if outcomes.iter().flatten().all(|outcome| outcome.summary().is_some()) {
         return Ok(outcomes);
     }
     let failed = project.keyed.nodes.iter().zip(outcomes).filter_map(|(node, outcome)| match outcome {
-        Some(Outcome::Failed(error)) => Some((node.node.to_string(), node.node.work.kind().name, error)),
+        Some(Outcome::Failed(error)) => Some(FailedStage {
+            name: node.node.to_string(),
+            kind: node.node.work.kind().name,
+            blamed: project::blamed(pipeline, &node.node, &error),
+            error,
+        }),
         _ => None,
     });
     let failed: Vec<_> = failed.collect();

@@ -5,12 +5,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::base::fsx;
+use crate::cli::claims;
 use crate::cli::failure::{Failure, Style};
 use crate::cli::page::outln;
 use crate::cli::project::Project;
 use crate::engine::Outcome;
 use crate::engine::publish::Published;
 use crate::figure::terminal;
+use crate::kinds::claim::{self, Judged};
 use crate::kinds::{self, figure};
 use crate::store::Summary;
 use crate::table::grid::Grid;
@@ -38,7 +40,9 @@ pub(super) fn print(
         if node.node.work.kind().output == kinds::TABLE {
             print_table(project, &node.node.to_string(), summary, style)?;
         } else if node.node.work.kind().output == kinds::COMPARISON {
-            print_verdict(project, summary)?;
+            print_comparison(project, summary)?;
+        } else if node.node.work.kind().output == kinds::CLAIM {
+            print_claim(project, summary, style)?;
         }
     }
     if !published.files.is_empty() {
@@ -58,8 +62,17 @@ fn print_table(project: &Project, name: &str, summary: &Summary, style: Style) -
     Ok(())
 }
 
+/// Prints whether a claim holds, in a line.
+fn print_claim(project: &Project, summary: &Summary, style: Style) -> Result<(), Failure> {
+    let files = project.store.files(&summary.outputs);
+    let Ok(path) = files.path(claim::FILE) else { return Ok(()) };
+    let Ok(judged) = serde_json::from_slice::<Judged>(&fsx::read(path)?) else { return Ok(()) };
+    let number = judged.number.map(|number| format!(" {number}")).unwrap_or_default();
+    outln!("claim{number} {}: {}", claims::paint(judged.judgement.verdict, style), judged.says)
+}
+
 /// Prints what `comparison.json` says, in two lines.
-fn print_verdict(project: &Project, summary: &Summary) -> Result<(), Failure> {
+fn print_comparison(project: &Project, summary: &Summary) -> Result<(), Failure> {
     let files = project.store.files(&summary.outputs);
     let Ok(path) = files.path("comparison.json") else { return Ok(()) };
     let verdict: Value = serde_json::from_slice(&fsx::read(path)?).unwrap_or_default();

@@ -81,7 +81,8 @@ fn still_wanted(keyed: &Keyed, lock: &Lock, earlier: Option<&Lock>) -> BTreeMap<
     kept
 }
 
-fn file_name(node: &Node, output: &str) -> String {
+/// What a file of a stage is called in the folder of results.
+pub fn file_name(node: &Node, output: &str) -> String {
     let at = describe(&node.coordinates);
     let separator = if at.is_empty() { "" } else { "-" };
     let extension = output.split_once('.').map_or("", |(_, extension)| extension);

@@ -115,7 +115,7 @@ impl Stage for Aggregate {
         };
         let grid = aggregate::aggregate(&tidy, &query).map_err(|error| {
             let hint = error.hint();
-            StageError::Failed { cause: Box::new(error), hint }
+            StageError::Failed { cause: Box::new(error), hint, parameter: None }
         })?;
         write("table.csv", &grid.to_tidy().to_csv())?;
         write("table.md", render::markdown(&grid).as_bytes())?;
@@ -147,7 +147,7 @@ fn gather(inputs: &Inputs) -> Result<Tidy, StageError> {
     }
     tidy::gather(&parts).map_err(|error: TidyError| {
         let hint = error.hint();
-        StageError::Failed { cause: Box::new(error), hint }
+        StageError::Failed { cause: Box::new(error), hint, parameter: None }
     })
 }
 

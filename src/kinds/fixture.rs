@@ -88,7 +88,7 @@ impl Bench {
 /// What a failed stage says, and its hint.
 pub(super) fn complaint(result: Result<Artifact, StageError>) -> (String, String) {
     match result {
-        Err(StageError::Failed { cause, hint }) => (cause.to_string(), hint.unwrap_or_default()),
+        Err(StageError::Failed { cause, hint, .. }) => (cause.to_string(), hint.unwrap_or_default()),
         other => panic!("it did not fail: {other:?}"),
     }
 }

@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod attack;
 pub mod checkpoint;
+pub mod claim;
 pub mod command;
 pub mod compare;
 pub mod distance;
@@ -40,6 +41,8 @@ pub const TABLE: ArtifactType = ArtifactType("table");
 pub const FIGURE: ArtifactType = ArtifactType("figure");
 /// Ours beside the published values.
 pub const COMPARISON: ArtifactType = ArtifactType("comparison");
+/// A sentence and its verdict.
+pub const CLAIM: ArtifactType = ArtifactType("claim");
 /// What a program wrote.
 pub const FILES: ArtifactType = ArtifactType("files");
 
@@ -58,5 +61,6 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<aggregate::Aggregate>(),
     Kind::of::<figure::Figure>(),
     Kind::of::<compare::Compare>(),
+    Kind::of::<claim::Claim>(),
     Kind::of::<command::Command>(),
 ];

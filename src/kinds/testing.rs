@@ -60,7 +60,7 @@ pub(super) fn run(
     }
     let output =
         execute(&*stage, &slots, (folder.path(), folder.path()), false).map_err(|error| match error {
-            StageError::Failed { cause, hint } => format!("{cause}\n{}", hint.unwrap_or_default()),
+            StageError::Failed { cause, hint, .. } => format!("{cause}\n{}", hint.unwrap_or_default()),
             StageError::Cancelled => "interrupted".to_owned(),
         })?;
     Ok((folder, output))

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::base::place::Place;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
@@ -61,10 +63,8 @@ impl SourceText {
 
 /// Line and column of a byte, from 1; columns count characters.
 pub fn line_column(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..at.min(text.len())];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
+    let place = Place::of(text, at, 1);
+    (place.line, place.column)
 }
 
 /// All mistakes of a pipeline, in the order of its files and of their places; never empty.

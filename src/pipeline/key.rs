@@ -12,6 +12,8 @@ use crate::stage::{Arity, StageKey};
 pub struct Keyed {
     /// The pipeline's name.
     pub pipeline: String,
+    /// Names of its scales.
+    pub scales: Vec<String>,
     /// The nodes, each after those it needs.
     pub nodes: Vec<KeyedNode>,
 }
@@ -33,7 +35,7 @@ pub struct KeyedNode {
 impl Keyed {
     /// Computes all keys; `digest` gives the content of a file or folder of the project.
     pub fn new(
-        pipeline: String,
+        (pipeline, scales): (String, Vec<String>),
         graph: Graph,
         files: &Files,
         numerics: &str,
@@ -53,7 +55,7 @@ impl Keyed {
             let twin = *first.entry(key).or_insert(nodes.len());
             nodes.push(KeyedNode { node, fields, inputs, key, twin });
         }
-        if errors.is_empty() { Ok(Self { pipeline, nodes }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { pipeline, scales, nodes }) } else { Err(errors) }
     }
 }
 

@@ -60,7 +60,13 @@ pub fn load(
     let keyed = validate::validate(&files, variation, surroundings.registry)
         .and_then(|(pipeline, works)| Graph::expand(&files, &pipeline, &works).map(|graph| (pipeline, graph)))
         .and_then(|(pipeline, graph)| {
-            Keyed::new(pipeline.name, graph, &files, surroundings.numerics, surroundings.digest)
+            Keyed::new(
+                (pipeline.name, pipeline.scales),
+                graph,
+                &files,
+                surroundings.numerics,
+                surroundings.digest,
+            )
         });
     keyed.map_err(|errors| files.blame(errors))
 }

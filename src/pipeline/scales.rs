@@ -71,6 +71,7 @@ impl<'a> Checker<'a> {
                 None => {}
             }
         }
+        self.scale_names = scales.keys().map(ToString::to_string).collect();
         scales.into_values().flatten().collect()
     }
 

@@ -17,6 +17,8 @@ pub struct Pipeline {
     pub factors: Vec<Factor>,
     /// Values of `params`.
     pub parameters: BTreeMap<String, Value>,
+    /// Names of its scales.
+    pub scales: Vec<String>,
     /// Stages, each after those it needs.
     pub stages: Vec<StageSpec>,
 }

@@ -173,7 +173,9 @@ fn parameter_error(files: &Files, spec: &StageSpec, error: ParseError) -> SpecEr
         ParseError::Value(error) => {
             let path = join(&spec.path, &error.path);
             let message = format!("{}: {}", join(kind, &error.path), error.message);
-            SpecError::at(at(&path), message, "this value").in_file(spec.file).hint(error.hint)
+            let span = at(&path);
+            let span = error.place.map_or(span.clone(), |place| place.in_scalar(&document.text, span));
+            SpecError::at(span, message, "this value").in_file(spec.file).hint(error.hint)
         }
         ParseError::Shape { path, message } => {
             let path = if path == "." { "" } else { path.as_str() };

@@ -40,6 +40,7 @@ pub(super) fn validate(
         knows_axes: files.missing.is_empty(),
         knows_parameters: files.missing.is_empty(),
         stages: BTreeMap::new(),
+        scale_names: Vec::new(),
     };
     let pipeline = checker.pipeline();
     let works: Vec<Works> = pipeline
@@ -71,6 +72,8 @@ pub(super) struct Checker<'a> {
     pub(super) knows_parameters: bool,
     /// Every name under `stages`, and the file in which it stands.
     pub(super) stages: BTreeMap<&'a str, usize>,
+    /// Every name under `scales`.
+    pub(super) scale_names: Vec<String>,
 }
 
 impl<'a> Checker<'a> {
@@ -81,6 +84,7 @@ impl<'a> Checker<'a> {
             name: String::new(),
             factors: Vec::new(),
             parameters: BTreeMap::new(),
+            scales: self.scale_names.clone(),
             stages: Vec::new(),
         };
         for (file, top) in &tops {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::base::cancel::Cancel;
+use crate::base::place::Place;
 use crate::stage::parts::Parts;
 
 /// Handed to [`Stage::run`](crate::stage::Stage::run). Nothing in it may influence the output's bytes.
@@ -75,19 +76,30 @@ pub enum StageError {
         cause: Box<dyn Error + Send + Sync>,
         /// What to do: begins with a verb.
         hint: Option<String>,
+        /// The parameter that is to blame, if one is.
+        parameter: Option<Parameter>,
     },
+}
+
+/// A parameter of a stage, or a place in one that is a text.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// Path within the parameters, as in `sql` or `over[0]`.
+    pub path: String,
+    /// Where in the text.
+    pub place: Option<Place>,
 }
 
 impl StageError {
     /// A failure with a hint that begins with a verb.
     pub fn with_hint(cause: impl Into<Box<dyn Error + Send + Sync>>, hint: impl Into<String>) -> Self {
-        Self::Failed { cause: cause.into(), hint: Some(hint.into()) }
+        Self::Failed { cause: cause.into(), hint: Some(hint.into()), parameter: None }
     }
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for StageError {
     fn from(cause: E) -> Self {
-        Self::Failed { cause: Box::new(cause), hint: None }
+        Self::Failed { cause: Box::new(cause), hint: None, parameter: None }
     }
 }
 

@@ -12,8 +12,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::base::place::Place;
+
 pub use artifact::{Arity, Artifact, ArtifactType, Inputs, Slot};
-pub use context::{Context, Report, StageError};
+pub use context::{Context, Parameter, Report, StageError};
 pub use key::{KeyFields, StageKey};
 
 /// One kind of work: the struct is its parameters, the implementation its behaviour.
@@ -65,12 +67,14 @@ pub struct ParameterError {
     pub message: String,
     /// What to do: begins with a verb.
     pub hint: String,
+    /// Where in the parameter, if that is a text.
+    pub place: Option<Place>,
 }
 
 impl ParameterError {
     /// Builds the error.
     pub fn new(path: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), hint: hint.into() }
+        Self { path: path.into(), message: message.into(), hint: hint.into(), place: None }
     }
 }
 

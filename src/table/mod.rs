@@ -6,6 +6,7 @@
 //! polars leaves this module, and no path is given a meaning here.
 
 pub mod aggregate;
+pub mod claim;
 pub mod classes;
 pub mod comparison;
 pub mod difference;

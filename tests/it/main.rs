@@ -3,6 +3,7 @@
 
 mod architecture;
 mod attacks;
+mod claims;
 mod cli;
 mod command;
 mod datasets;

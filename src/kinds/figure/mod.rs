@@ -117,7 +117,7 @@ impl Stage for Figure {
 pub(super) fn read(inputs: &Inputs) -> Result<Grid, StageError> {
     Grid::read(inputs.one("table").path("table.csv")?).map_err(|error: GridError| {
         let hint = error.hint();
-        StageError::Failed { cause: Box::new(error), hint }
+        StageError::Failed { cause: Box::new(error), hint, parameter: None }
     })
 }
 

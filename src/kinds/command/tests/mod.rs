@@ -87,7 +87,7 @@ impl Bench {
     /// The error and its hint; paths that differ from run to run are cut.
     fn complaint(&self, parameters: &Value) -> String {
         match self.run_with(parameters, &[]) {
-            Err(StageError::Failed { cause, hint }) => {
+            Err(StageError::Failed { cause, hint, .. }) => {
                 let text = format!("{cause}\n  help: {}", hint.unwrap_or_default());
                 text.replace(self.folder.path().to_str().unwrap(), "<folder>")
             }

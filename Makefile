@@ -11,8 +11,9 @@ SECONDS  ?= 60
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-reproduce: build ## run PIPELINE (default pipelines/fig1.yaml) and print its table
+reproduce: build ## run PIPELINE (default pipelines/fig1.yaml), print its table, and write its report
 	@$(BINARY) run $(PIPELINE)
+	@$(BINARY) report $(PIPELINE)
 
 # Those that take a minute are always made as published.
 SHORT := fig1 fig8

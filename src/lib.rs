@@ -7,7 +7,8 @@
 //! cli                                   names everything; the only place that prints
 //! engine                                decides, runs, reports
 //! kinds        pipeline    store        joins | text → graph | keys → files
-//! nn data table figure     stage        learning | the contract between the two halves
+//! nn data  report          stage        learning | a page | the contract between the two halves
+//! table figure
 //! base                                  digests, names, files, randomness
 //! ```
 
@@ -19,6 +20,7 @@ pub mod figure;
 pub mod kinds;
 pub mod nn;
 pub mod pipeline;
+pub mod report;
 pub mod stage;
 pub mod store;
 pub mod table;

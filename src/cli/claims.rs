@@ -11,8 +11,7 @@ use crate::base::{fsx, suggest};
 use crate::cli::failure::{Failure, Style};
 use crate::cli::verdicts::{self, Found, Known};
 use crate::cli::{page, project};
-use crate::kinds::claim::Judged;
-use crate::table::claim::Verdict;
+use crate::table::claim::{Judged, Verdict};
 
 /// Arguments of `claims`.
 #[derive(Args)]
@@ -67,8 +66,8 @@ impl Claims {
 
 fn all_pipelines() -> Result<Vec<PathBuf>, Failure> {
     let folder = project::root(&PathBuf::from("pipelines/any")).join("pipelines");
-    let is_pipeline = |name: &String| name.ends_with(".yaml") || name.ends_with(".yml");
-    Ok(fsx::list(&folder)?.into_iter().filter(is_pipeline).map(|name| folder.join(name)).collect())
+    let is_pipeline = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    Ok(fsx::list(&folder)?.into_iter().map(|name| folder.join(name)).filter(is_pipeline).collect())
 }
 
 /// By number, then those without one by name.
@@ -199,15 +198,21 @@ fn numbers(judged: &Judged, place: &str, style: Style) -> String {
             _ = write!(text, ": {}", judged.effect_is);
         }
     }
-    let evidence = judgement.evidence.iter().map(|(name, value)| {
-        let value = value.as_f64().map_or_else(|| value.to_string().replace('"', ""), short);
-        format!("{name} {value}")
-    });
+    let evidence = judgement.evidence.iter().map(|(name, value)| format!("{name} {}", told(value)));
     let evidence: Vec<_> = evidence.collect();
     if !evidence.is_empty() {
         _ = write!(text, "\n     {}", style.faint(&evidence.join(", ")));
     }
     text + "\n"
+}
+
+/// A piece of evidence.
+fn told(value: &Value) -> String {
+    match value {
+        Value::Null => "unknown".to_owned(),
+        Value::String(text) => text.clone(),
+        value => value.as_f64().map_or_else(|| value.to_string(), short),
+    }
 }
 
 /// Three digits behind the point, or a whole number.

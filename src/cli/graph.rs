@@ -98,7 +98,7 @@ fn needs(project: &Project, place: usize) -> impl Iterator<Item = usize> {
     project.keyed.nodes[place].node.inputs.iter().flat_map(|(_, places)| places).copied()
 }
 
-fn describe(project: &Project, plan: &Plan, wanted: &[bool], by_node: bool) -> graph::Graph {
+pub(super) fn describe(project: &Project, plan: &Plan, wanted: &[bool], by_node: bool) -> graph::Graph {
     let nodes = &project.keyed.nodes;
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut group_of: BTreeMap<String, usize> = BTreeMap::new();

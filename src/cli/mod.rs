@@ -23,6 +23,7 @@ mod plan;
 mod progress;
 mod project;
 mod reading;
+mod report;
 mod run;
 mod schema;
 mod show;
@@ -63,6 +64,8 @@ enum Command {
     Explain(explain::Explain),
     /// Open a result as text: a stage's files, one of them, or whatever has a digest
     Show(show::Show),
+    /// Write all that a run came to as one page: results/<pipeline>/report.html
+    Report(report::Report),
     /// Draw the pipeline: Mermaid, DOT or SVG
     Graph(graph::Graph),
     /// Print what the last attempt of a stage wrote
@@ -152,6 +155,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Plan(command) => command.execute(),
         Command::Explain(command) => command.execute(),
         Command::Show(command) => command.execute(),
+        Command::Report(command) => command.execute(),
         Command::Graph(command) => command.execute(),
         Command::Log(command) => command.execute(),
         Command::Diff(command) => command.execute(),

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
 use crate::cli::{Target, Vary};
-use crate::pipeline::{KeyedNode, target};
+use crate::pipeline::{KeyedNode, Override, target};
 use crate::stage::StageKey;
 use crate::store::{Record, Store};
 
@@ -25,6 +25,13 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The options that vary the pipeline, as they are typed.
+    pub(super) fn spelled(&self) -> String {
+        let scale = self.vary.scale.iter().map(|scale| format!(" --scale {scale}"));
+        let set = |other: &Override| format!(" --set '{}={}'", other.name, other.value);
+        scale.chain(self.vary.overrides.iter().map(set)).collect()
+    }
+
     /// Opens a pipeline.
     pub(super) fn project(&self, pipeline: &Path) -> Result<Project, Failure> {
         Project::open(&Target {

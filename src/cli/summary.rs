@@ -12,9 +12,9 @@ use crate::cli::project::Project;
 use crate::engine::Outcome;
 use crate::engine::publish::Published;
 use crate::figure::terminal;
-use crate::kinds::claim::{self, Judged};
-use crate::kinds::{self, figure};
+use crate::kinds::{self, claim, figure};
 use crate::store::Summary;
+use crate::table::claim::Judged;
 use crate::table::grid::Grid;
 
 /// Prints what a run came to.

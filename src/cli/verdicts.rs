@@ -8,9 +8,10 @@ use crate::cli::failure::Failure;
 use crate::cli::project;
 use crate::engine::{Lock, publish};
 use crate::kinds;
-use crate::kinds::claim::{FILE, Judged};
+use crate::kinds::claim::FILE;
 use crate::pipeline::{Keyed, KeyedNode, Variation};
 use crate::store::Digests;
+use crate::table::claim::Judged;
 
 /// A claim of a pipeline file, and what is known of it at one scale.
 pub(super) struct Found {

@@ -12,5 +12,6 @@ pub mod heatmap;
 mod layout;
 pub mod png;
 pub mod scale;
+pub mod scatter;
 pub mod svg;
 pub mod terminal;

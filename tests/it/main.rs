@@ -20,5 +20,6 @@ mod models;
 mod numerics;
 mod paper;
 mod reading;
+mod report;
 mod running;
 mod space;

@@ -10,7 +10,7 @@ use crate::kinds::CLAIM;
 use crate::stage::{
     Arity, Artifact, ArtifactType, Context, Inputs, Parameter, ParameterError, Slot, Stage, StageError,
 };
-use crate::table::claim::{self, ClaimError, Judgement};
+use crate::table::claim::{self, ClaimError, Judged};
 use crate::table::tidy::{self, Part, Tidy, TidyError};
 
 /// Parameters of `claim`.
@@ -37,28 +37,6 @@ pub struct Claim {
     /// A query over the tables under `needs`. It yields one row with the columns `holds` (true, false, or NULL: not tested) and `effect`
     /// (a number), perhaps `tested`, and any others as evidence.
     sql: String,
-}
-
-/// What `claim.json` holds: the sentence and the verdict.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Judged {
-    /// The number of the claim.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub number: Option<u32>,
-    /// The sentence.
-    pub says: String,
-    /// Where it is said.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub place: String,
-    /// What the effect is.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub effect_is: String,
-    /// What the data must be.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub tested_if: String,
-    /// The verdict.
-    #[serde(flatten)]
-    pub judgement: Judgement,
 }
 
 /// The output file.

@@ -5,11 +5,11 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{FILE, Judged};
+use super::FILE;
 use crate::base::fsx;
 use crate::kinds::testing::{of_files, published, read, run};
 use crate::stage::Artifact;
-use crate::table::claim::Verdict;
+use crate::table::claim::{Judged, Verdict};
 use crate::table::reference::{self, Choice, FINAL};
 
 /// A claim as it stands in a pipeline file, its references replaced.
@@ -32,6 +32,8 @@ fn rows(folder: &TempDir, name: &str, at: &[(&str, &str)], text: &str) -> Artifa
 }
 
 type Inputs = Vec<(&'static str, Artifact)>;
+/// A pipeline file, a stage of it, values of its references, and published numbers.
+type Case = (&'static str, &'static str, Vec<(&'static str, &'static str)>, Inputs);
 
 fn judge(claim: &Value, inputs: &Inputs) -> Result<Judged, String> {
     let (_kept, output) = run("claim", claim, inputs)?;
@@ -80,7 +82,7 @@ fn the_publication_bears_its_claims_out() {
     let variants = variants.map(|(name, figure)| {
         ("probes", rows(&folder, "probes.csv", &[("variant", name)], &published(figure, 0.0)))
     });
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>, Inputs)> = vec![
+    let cases: Vec<Case> = vec![
         ("fig1", "first-layer", vec![], one("Fig1a")),
         ("fig2-mnist", "wide-enough", epochs.clone(), vec![("probes", figure_2(&folder))]),
         ("fig2-mnist", "capacity", epochs.clone(), vec![("probes", figure_2(&folder))]),
@@ -159,7 +161,7 @@ fn seeds_and_draws_give_an_interval() {
     let judged = judge(&claim, &vec![("probes", rows(&folder, "probes.csv", &[], text))]).unwrap();
     let repeated = judged.judgement.repeated.unwrap();
     assert_eq!((repeated.tested, repeated.hold), (2, 1));
-    assert!(((repeated.effect.0 + repeated.effect.1) / 2.0 - 0.225).abs() < 1e-6);
+    assert!((f64::midpoint(repeated.effect.0, repeated.effect.1) - 0.225).abs() < 1e-6);
 }
 
 #[test]

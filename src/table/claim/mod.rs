@@ -66,6 +66,28 @@ pub struct Repeated {
     pub effect: (f64, f64),
 }
 
+/// What `claim.json` holds: the sentence and the verdict.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Judged {
+    /// The number of the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u32>,
+    /// The sentence.
+    pub says: String,
+    /// Where it is said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
+    /// What the effect is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub effect_is: String,
+    /// What the data must be.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tested_if: String,
+    /// The verdict.
+    #[serde(flatten)]
+    pub judgement: Judgement,
+}
+
 /// Asks a query of tables, all together and for each repetition.
 ///
 /// A repetition is a combination of the values of the columns `over`, as of `seed` and `draw`; a row that has no value there (a reset

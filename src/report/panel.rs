@@ -1,0 +1,222 @@
+//! An aggregated table as a heatmap that is a table: every cell can be read, and errors have a threshold to move.
+
+use maud::{Markup, html};
+use serde_json::{Value, json};
+
+use crate::figure::scale::Scale;
+use crate::report::palette;
+use crate::table::grid::{Grid, Summary};
+use crate::table::label;
+use crate::table::order::{FULL_MODEL, RERAND};
+use crate::table::render;
+
+/// A table of the pipeline.
+pub struct Panel {
+    /// Its stage, with its coordinates.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// The values.
+    pub grid: Grid,
+    /// The published values, cell by cell as those of the grid; empty if there are none.
+    pub published: Vec<Option<f64>>,
+    /// Which publication that is, as in `Fig1a`.
+    pub figure: String,
+    /// A reset is critical if it raises the error by more than this.
+    pub threshold: f64,
+}
+
+impl Panel {
+    /// Its place on the page.
+    pub(super) fn anchor(&self) -> String {
+        let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        format!("table-{}", self.name.chars().map(letter).collect::<String>())
+    }
+
+    /// Whether rows are layers that were reset, and values errors: only these are robust or critical.
+    pub(super) fn is_judged(&self) -> bool {
+        self.grid.metric == "error" && self.grid.column_name == "source" && self.last().is_some()
+    }
+
+    /// The column of the last epoch: a layer that is reset to it is as it was.
+    fn last(&self) -> Option<usize> {
+        let is_epoch = |column: &String| column.bytes().all(|byte| byte.is_ascii_digit());
+        self.grid.columns.iter().rposition(is_epoch)
+    }
+
+    pub(super) fn rows(&self) -> Vec<String> {
+        let name =
+            |row: &Vec<String>| row.iter().map(|name| label::short(name)).collect::<Vec<_>>().join(", ");
+        self.grid.rows.iter().map(name).collect()
+    }
+
+    fn full_model(&self) -> Option<usize> {
+        self.grid.rows.iter().position(|row| row.iter().any(|name| name == FULL_MODEL))
+    }
+
+    pub(super) fn value(&self, row: usize, column: usize) -> Option<f64> {
+        self.summary(row, column).map(|summary| summary.mean)
+    }
+
+    pub(super) fn summary(&self, row: usize, column: usize) -> Option<&Summary> {
+        self.grid.cells[row * self.grid.columns.len() + column].as_ref()
+    }
+
+    /// What the reset costs; `None` of the full model.
+    pub(super) fn cost(&self, row: usize, column: usize) -> Option<f64> {
+        let last = self.last().filter(|last| *last != column && self.is_judged())?;
+        if Some(row) == self.full_model() {
+            return None;
+        }
+        let base = self.value(row, last).or_else(|| self.value(self.full_model()?, last))?;
+        Some(self.value(row, column)? - base)
+    }
+
+    /// What resetting each row to a column costs, by the name of the row.
+    pub fn costs(&self, column: &str) -> Vec<(String, f64)> {
+        let Some(at) = self.grid.columns.iter().position(|other| other == column) else { return Vec::new() };
+        let rows = self.rows().into_iter().enumerate();
+        rows.filter_map(|(row, name)| Some((name, self.cost(row, at)?))).collect()
+    }
+
+    /// The value of a row in the column of the last epoch.
+    pub fn last_of(&self, name: &str) -> Option<f64> {
+        let row = self.rows().iter().position(|other| other == name)?;
+        self.value(row, self.last()?)
+    }
+
+    fn decimals(&self) -> usize {
+        render::decimals(self.grid.cells.iter().flatten().map(|summary| summary.mean))
+    }
+
+    fn scale(&self) -> Scale {
+        let values = self.grid.cells.iter().flatten().map(|summary| summary.mean);
+        let values = values.chain(self.published.iter().flatten().copied());
+        if self.grid.metric == "error" { Scale { min: 0.0, max: 1.0 } } else { Scale::up_to_largest(values) }
+    }
+
+    /// What the script needs to know.
+    pub(super) fn data(&self) -> Value {
+        let columns = self.grid.columns.len();
+        let means: Vec<_> = self.grid.cells.iter().map(|cell| cell.map(|summary| summary.mean)).collect();
+        let table = |values: &[Option<f64>]| values.chunks(columns).map(<[_]>::to_vec).collect::<Vec<_>>();
+        json!({
+            "anchor": self.anchor(),
+            "rows": self.rows(),
+            "columns": self.grid.columns.iter().map(|column| heading(column, &self.grid.column_name)).collect::<Vec<_>>(),
+            "ours": table(&means),
+            "published": table(&self.published),
+            "judged": self.is_judged(),
+            "last": self.last(),
+            "full": self.full_model(),
+            "max": self.scale().max,
+            "decimals": self.decimals(),
+        })
+    }
+
+    pub(super) fn section(&self) -> Markup {
+        html! {
+            section class="panel" id=(self.anchor()) {
+                h2 { (self.title) }
+                (self.controls())
+                div class="scroll" tabindex="0" role="group" aria-label=(self.title) { (self.heatmap()) }
+                @if self.is_judged() { p class="count" aria-live="polite" { (self.count()) } }
+            }
+        }
+    }
+
+    fn controls(&self) -> Markup {
+        let (anchor, threshold) = (self.anchor(), format!("{:.2}", self.threshold));
+        html! {
+            form class="controls script" {
+                @if !self.published.is_empty() {
+                    fieldset {
+                        legend class="hidden" { "Which values" }
+                        @for (view, words) in [("ours", "ours"), ("published", &*self.figure), ("difference", "ours − published")] {
+                            label { input type="radio" name="view" value=(view) checked[view == "ours"]; (words) }
+                        }
+                    }
+                }
+                @if self.is_judged() {
+                    label for={ (anchor) "-threshold" } { "critical if the error rises by more than" }
+                    input type="range" id={ (anchor) "-threshold" } name="threshold" min="0" max="1" step="0.01" value=(threshold);
+                    output for={ (anchor) "-threshold" } { (threshold) }
+                }
+            }
+        }
+    }
+
+    fn heatmap(&self) -> Markup {
+        let (rows, scale, decimals) = (self.rows(), self.scale(), self.decimals());
+        html! {
+            table class="heatmap" {
+                caption class="hidden" { (self.title) ": " (self.grid.metric) }
+                thead {
+                    tr {
+                        th scope="col" { (self.grid.row_names.join(", ")) }
+                        @for column in &self.grid.columns { th scope="col" { (heading(column, &self.grid.column_name)) } }
+                    }
+                }
+                tbody {
+                    @for (i, name) in rows.iter().enumerate() {
+                        tr class=[(Some(i) == self.full_model()).then_some("full")] {
+                            th scope="row" { (name) }
+                            @for j in 0..self.grid.columns.len() { (self.cell(i, j, scale, decimals)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn cell(&self, row: usize, column: usize, scale: Scale, decimals: usize) -> Markup {
+        let Some(value) = self.value(row, column) else { return html! { td class="none" { "–" } } };
+        let is_critical = self.cost(row, column).is_some_and(|cost| cost > self.threshold);
+        let style = palette::cell(scale.fraction(value), is_critical);
+        let told = self.told(row, column);
+        html! { td class=[is_critical.then_some("critical")] style=(style) title=(told) { (format!("{value:.decimals$}")) } }
+    }
+
+    /// All that is known of a cell, in words.
+    fn told(&self, row: usize, column: usize) -> String {
+        let (rows, decimals) = (self.rows(), self.decimals());
+        let heading = heading(&self.grid.columns[column], &self.grid.column_name);
+        let mut told = format!("{}, {heading}", rows[row]);
+        if let Some(summary) = self.summary(row, column) {
+            told += &format!(": {:.decimals$}", summary.mean);
+            if let Some(half) = summary.half_width() {
+                told += &format!(" ± {half:.decimals$} (95 %, n = {})", summary.n);
+            }
+        }
+        if let Some(published) = self.published.get(row * self.grid.columns.len() + column).copied().flatten()
+        {
+            told += &format!("; published {published:.decimals$}");
+        }
+        if let Some(cost) = self.cost(row, column) {
+            told += &format!("; the reset costs {cost:+.decimals$}").replace('-', "−");
+        }
+        told
+    }
+
+    /// `reset to 0: 1 critical, 3 robust`, for each way of resetting that a layer is judged by.
+    fn count(&self) -> String {
+        let judged = |column: &&String| matches!(column.as_str(), "0" | RERAND);
+        let of = |column: &String| {
+            let at = self.grid.columns.iter().position(|other| other == column).unwrap_or_default();
+            let costs: Vec<f64> = (0..self.grid.rows.len()).filter_map(|row| self.cost(row, at)).collect();
+            let critical = costs.iter().filter(|cost| **cost > self.threshold).count();
+            let name = heading(column, &self.grid.column_name);
+            format!("{name}: {critical} critical, {} robust", costs.len() - critical)
+        };
+        self.grid.columns.iter().filter(judged).map(of).collect::<Vec<_>>().join(" · ")
+    }
+}
+
+/// What a column is called.
+pub(super) fn heading(column: &str, column_name: &str) -> String {
+    match (column_name, column) {
+        ("source", RERAND) => "re-randomized".to_owned(),
+        ("source", epoch) => format!("reset to {epoch}"),
+        (_, other) => other.to_owned(),
+    }
+}

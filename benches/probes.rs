@@ -92,7 +92,7 @@ fn patches(network: &Network) -> Vec<Patch> {
 fn draw(source: Source) -> usize {
     match source {
         Source::Rerand { draw } => draw as usize,
-        Source::Reinit { .. } => unreachable!("all are draws"),
+        _ => unreachable!("all are draws"),
     }
 }
 

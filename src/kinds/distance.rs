@@ -61,12 +61,13 @@ impl Distances {
 
     fn table(&self, patches: &Patches, results: &[Vec<f64>]) -> Result<Vec<u8>, csv::Error> {
         let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(["model", "layer", "source", "epoch", "draw", "metric", "value"])?;
+        table.write_record(patches.columns().iter().chain(&["metric", "value"]))?;
         for (patch, results) in patches.patches.iter().zip(results) {
-            let [source, epoch, draw] = patch.source.columns();
-            let head = [patches.model.as_str(), &patch.layer, &source, &epoch, &draw];
+            let head = patches.cells(patch);
             for (metric, value) in self.metrics.iter().zip(results) {
-                table.write_record(head.iter().chain(&[metric.as_str(), &value.to_string()]))?;
+                table.write_record(
+                    head.iter().map(String::as_str).chain([metric.as_str(), &value.to_string()]),
+                )?;
             }
         }
         table.into_inner().map_err(|e| e.into_error().into())

@@ -10,6 +10,7 @@ use crate::kinds::{PATCHES, RUN, parameters};
 use crate::nn::layer_set::{self, Group};
 use crate::nn::reset::{Kept, Patches, ResetError, Row, Source};
 use crate::nn::run::{Run, RunError};
+use crate::nn::source::Alpha;
 use crate::nn::unit::{self, Unit};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
@@ -33,6 +34,12 @@ pub struct Reset {
     /// Fresh draws.
     #[serde(default, skip_serializing_if = "parameters::is_default")]
     rerand: Option<Rerand>,
+    /// Points on the straight line from a checkpoint to the final values.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    path: Option<Path>,
+    /// Moves in random directions, each as long as the way that training went.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    matched: Option<Matched>,
     /// What is not overwritten in batch norms: `running` mean and variance, the `affine` γ and β. The study overwrites all.
     #[serde(
         default,
@@ -92,6 +99,23 @@ struct Rerand {
     seed: u64,
 }
 
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Path {
+    /// The checkpoint's epoch: the initialisation, unless told otherwise.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    from: u32,
+    /// How far along: 0 is the checkpoint, 1 the final values.
+    alphas: BTreeSet<Alpha>,
+}
+
+#[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Matched {
+    /// How many directions, of each row.
+    draws: u32,
+}
+
 impl Reset {
     /// What to reset to, in the order of a table's columns.
     fn sources(&self, run: &Run) -> Result<Vec<Source>, RunError> {
@@ -101,12 +125,20 @@ impl Reset {
             Reinit::Word(AllOrNone::All) => present.clone(),
             Reinit::Epochs(epochs) => epochs.iter().copied().collect(),
         };
-        if let Some(epoch) = epochs.iter().copied().find(|epoch| !present.contains(epoch)) {
+        let starts =
+            self.path.as_ref().map(|path| path.from).into_iter().chain(self.matched.as_ref().map(|_| 0));
+        if let Some(epoch) = epochs.iter().copied().chain(starts).find(|epoch| !present.contains(epoch)) {
             return Err(RunError::NoCheckpoint { epoch, present: present.clone() });
         }
         let draws = 0..self.rerand.as_ref().map_or(0, |rerand| rerand.draws);
         let draws = draws.map(|draw| Source::Rerand { draw });
-        Ok(draws.chain(epochs.into_iter().map(|epoch| Source::Reinit { epoch })).collect())
+        let epochs = epochs.into_iter().map(|epoch| Source::Reinit { epoch });
+        let path = self.path.iter().flat_map(|path| {
+            path.alphas.iter().map(|alpha| Source::Path { epoch: path.from, alpha: *alpha })
+        });
+        let matched = 0..self.matched.as_ref().map_or(0, |matched| matched.draws);
+        let matched = matched.map(|draw| Source::Matched { draw });
+        Ok(draws.chain(epochs).chain(path).chain(matched).collect())
     }
 }
 
@@ -134,8 +166,16 @@ impl Stage for Reset {
             Self { rerand: Some(Rerand { draws: 0, .. }), .. } => {
                 ("rerand.draws", "there are 0 draws", "ask for one at least, or leave 'rerand' out")
             }
-            Self { reinit, rerand: None, .. } if parameters::is_default(reinit) => {
-                ("", "there is nothing to reset to", "give 'reinit', 'rerand' or both")
+            Self { matched: Some(Matched { draws: 0 }), .. } => {
+                ("matched.draws", "there are 0 draws", "ask for one at least, or leave 'matched' out")
+            }
+            Self { path: Some(Path { alphas, .. }), .. } if alphas.is_empty() => {
+                ("path.alphas", "the list of points is empty", "name one from 0 to 1, or leave 'path' out")
+            }
+            Self { reinit, rerand: None, path: None, matched: None, .. }
+                if parameters::is_default(reinit) =>
+            {
+                ("", "there is nothing to reset to", "give 'reinit', 'rerand', 'path' or 'matched'")
             }
             _ => return Ok(()),
         };
@@ -218,6 +258,8 @@ mod tests {
         assert!(hint.starts_with("did you mean 'layer"), "{hint}");
         let (message, _) = fails(json!({"layers": "each", "reinit": [0, 2]}));
         assert_eq!(message, "the run has no checkpoint of epoch 2, only of 0, 1, 3, 4, 12");
+        let (from_2, _) = fails(json!({"layers": "each", "path": {"from": 2, "alphas": [0.5]}}));
+        assert_eq!(from_2, message);
     }
 
     #[test]
@@ -227,6 +269,8 @@ mod tests {
             (json!({"layers": "each", "reinit": "none"}), ""),
             (json!({"layers": "each", "reinit": []}), "reinit"),
             (json!({"layers": "each", "rerand": {"draws": 0}}), "rerand.draws"),
+            (json!({"layers": "each", "matched": {"draws": 0}}), "matched.draws"),
+            (json!({"layers": "each", "path": {"alphas": []}}), "path.alphas"),
             (json!({"layers": [], "reinit": "all"}), "layers"),
             (json!({"layers": ["layer1", []], "reinit": "all"}), "layers"),
         ] {
@@ -239,6 +283,11 @@ mod tests {
                 json!({"layers": "each", "reinit": "some"}),
                 "reinit",
                 "expected 'all', 'none' or a list of epochs",
+            ),
+            (
+                json!({"layers": "each", "path": {"alphas": [1.5]}}),
+                "path.alphas[0]",
+                "1.5 is no number from 0 to 1 with three decimals at most",
             ),
         ] {
             let Err(ParseError::Shape { path: found, message: said }) = KIND.parse(&parameters) else {

@@ -6,8 +6,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::nn::params::Params;
+use crate::nn::params::{Parameter, Params};
 use crate::nn::reset::Patch;
+use crate::nn::spectrum;
 
 /// A distance between two sets of tensors; Δ is their difference, n how many numbers they have.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +26,11 @@ pub enum Distance {
     PaperL2,
     /// The "l∞" as published: the sum over the tensors of max |Δ|.
     PaperLinf,
+    /// Layer rotation, 1 − cos(values, reference) (Carbonnelle and De Vleeschouwer, 2018): 0 where a layer did not turn, 1 at a right angle.
+    Rotation,
+    /// [Stable rank](spectrum::stable_rank) of the values, whatever the reference: the mean over a layer's matrices, a convolution being
+    /// one of outputs × (inputs · taps).
+    StableRank,
 }
 
 impl Distance {
@@ -37,6 +43,8 @@ impl Distance {
             Self::Linf => "linf",
             Self::PaperL2 => "paper_l2",
             Self::PaperLinf => "paper_linf",
+            Self::Rotation => "rotation",
+            Self::StableRank => "stable_rank",
         }
     }
 
@@ -51,11 +59,20 @@ impl Distance {
             Self::Linf => tensors.iter().map(|tensor| tensor.largest).fold(0.0, larger),
             Self::PaperL2 => squares / root_count,
             Self::PaperLinf => total(|tensor| tensor.largest),
+            Self::Rotation => {
+                let norms = total(|tensor| tensor.own).sqrt() * total(|tensor| tensor.reference).sqrt();
+                1.0 - total(|tensor| tensor.product) / norms
+            }
+            Self::StableRank => {
+                let ranks: Vec<f64> = tensors.iter().filter_map(|tensor| tensor.stable_rank).collect();
+                ranks.iter().sum::<f64>() / ranks.len() as f64
+            }
         }
     }
 }
 
 /// What all distances are made of, for one tensor.
+#[derive(Default)]
 struct Moments {
     count: usize,
     /// ‖Δ‖².
@@ -64,17 +81,25 @@ struct Moments {
     largest: f64,
     /// ‖reference‖².
     reference: f64,
+    /// ‖values‖².
+    own: f64,
+    /// values · reference.
+    product: f64,
+    /// Of a matrix, if it is asked for.
+    stable_rank: Option<f64>,
 }
 
 impl Moments {
     fn of(values: &[f32], reference: &[f32]) -> Self {
-        let mut moments = Self { count: values.len(), squares: 0.0, largest: 0.0, reference: 0.0 };
+        let mut moments = Self { count: values.len(), ..Self::default() };
         for (value, reference) in values.iter().zip(reference) {
             let (value, reference) = (f64::from(*value), f64::from(*reference));
             let delta = value - reference;
             moments.squares += delta * delta;
             moments.largest = larger(moments.largest, delta.abs());
             moments.reference += reference * reference;
+            moments.own += value * value;
+            moments.product += value * reference;
         }
         moments
     }
@@ -87,7 +112,13 @@ fn larger(a: f64, b: f64) -> f64 {
 
 /// Distances between what a patch writes, taken from `values`, and the same tensors of `reference`.
 pub fn distances(patch: &Patch, values: &Params, reference: &Params, metrics: &[Distance]) -> Vec<f64> {
-    let moments = |place: usize| Moments::of(&values.0[place].values, &reference.0[place].values);
+    let asks_for_rank = metrics.contains(&Distance::StableRank);
+    let moments = |place: usize| {
+        let Parameter { shape, values, .. } = &values.0[place];
+        let is_matrix = shape.len() > 1 && asks_for_rank;
+        let stable_rank = is_matrix.then(|| spectrum::stable_rank(values, shape[0]));
+        Moments { stable_rank, ..Moments::of(values, &reference.0[place].values) }
+    };
     let tensors: Vec<_> = patch.places(values).into_iter().map(moments).collect();
     metrics.iter().map(|metric| metric.of(&tensors)).collect()
 }
@@ -96,7 +127,6 @@ pub fn distances(patch: &Patch, values: &Params, reference: &Params, metrics: &[
 mod tests {
     use super::*;
     use crate::base::name::LayerName;
-    use crate::nn::params::Parameter;
     use crate::nn::reset::Source;
     use crate::nn::zoo::{Arch, Fcn};
 
@@ -135,6 +165,19 @@ mod tests {
         let joint = of(&["a", "b"]);
         assert_eq!((joint[1], joint[3], joint[5]), (89.0_f64.sqrt(), 8.0, 15.0));
         assert_eq!(distances(&patch(&["a"]), &reference, &reference, &ALL), [0.0; 6]);
+    }
+
+    /// (1, 0) against (1, 1): half a right angle. A matrix of rank one beside a bias.
+    #[test]
+    fn rotation_and_rank_have_closed_forms() {
+        let (values, reference) = (params(&[("a.bias", &[1.0, 0.0])]), params(&[("a.bias", &[1.0, 1.0])]));
+        let of = |values, reference, metric| distances(&patch(&["a"]), values, reference, &[metric])[0];
+        assert!((of(&values, &reference, Distance::Rotation) - (1.0 - 0.5_f64.sqrt())).abs() < 1e-12);
+        assert!(of(&values, &reference, Distance::StableRank).is_nan(), "a layer without a matrix");
+        let mut matrix = params(&[("a.weight", &[3.0, 4.0, 6.0, 8.0]), ("a.bias", &[5.0, 0.0])]);
+        matrix.0[0].shape = vec![2, 2];
+        assert!((of(&matrix, &matrix, Distance::StableRank) - 1.0).abs() < 1e-9);
+        assert!(of(&matrix, &matrix, Distance::Rotation).abs() < 1e-12);
     }
 
     #[test]

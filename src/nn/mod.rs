@@ -29,6 +29,8 @@ pub mod problem;
 pub mod reset;
 pub mod run;
 pub mod schedule;
+pub mod source;
+pub mod spectrum;
 pub mod state;
 pub mod tensors;
 pub mod train;

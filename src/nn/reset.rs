@@ -13,60 +13,17 @@ use serde::{Deserialize, Serialize};
 use crate::base::files::{Files, NoSuchFile};
 use crate::base::fsx::{self, FileError};
 use crate::base::name::LayerName;
-use crate::base::rng;
 use crate::nn::params::{Parameter, Params};
-use crate::nn::run::{Run, RunError};
+use crate::nn::run::Run;
 use crate::nn::unit::{self, Unit};
+
+pub use crate::nn::source::Source;
 
 /// The row in which every layer is reset.
 pub const FULL_MODEL: &str = "fullmodel";
 
 const VERSION: u32 = 1;
 const FILE: &str = "patches.json";
-
-/// Where the values come from that overwrite a layer. In the order of a table's columns.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Source {
-    /// Re-randomization: a fresh draw.
-    Rerand {
-        /// Which one, from 0.
-        draw: u32,
-    },
-    /// Re-initialization: a checkpoint.
-    Reinit {
-        /// Its epoch τ; 0 is the initialisation.
-        epoch: u32,
-    },
-}
-
-impl Source {
-    /// The columns `source`, `epoch` and `draw` of a tidy table.
-    pub fn columns(self) -> [String; 3] {
-        match self {
-            Self::Rerand { draw } => ["rerand".to_owned(), String::new(), draw.to_string()],
-            Self::Reinit { epoch } => ["reinit".to_owned(), epoch.to_string(), String::new()],
-        }
-    }
-
-    /// The values that this source has for every layer of the run's network.
-    pub fn values(self, run: &Run, rerand_seed: u64) -> Result<Params, RunError> {
-        match self {
-            Self::Reinit { epoch } => run.params(epoch),
-            Self::Rerand { draw } => {
-                Ok(run.network().draw(draw_seed(run.description.seed, rerand_seed), draw))
-            }
-        }
-    }
-}
-
-/// Seed of the fresh draws: the run's own, unless others are asked for.
-fn draw_seed(seed: u64, rerand_seed: u64) -> u64 {
-    match rerand_seed {
-        0 => seed,
-        _ => rng::stream(seed, &["rerand seed", &rerand_seed.to_string()]).below(u64::MAX),
-    }
-}
 
 /// What a reset leaves alone in batch norms, though it overwrites their layer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, JsonSchema)]
@@ -243,6 +200,25 @@ impl Patches {
         Self { version: VERSION, model, seed, rerand_seed, recalibrate: 0, patches: patches.collect() }
     }
 
+    /// Columns of a tidy table that say which reset a row is about; `alpha` only where a source has one.
+    pub fn columns(&self) -> Vec<&'static str> {
+        let alpha = self.has_alpha().then_some("alpha");
+        ["model", "layer", "source", "epoch"].into_iter().chain(alpha).chain(["draw"]).collect()
+    }
+
+    /// The cells of these columns.
+    pub fn cells(&self, patch: &Patch) -> Vec<String> {
+        let [source, epoch, draw] = patch.source.columns();
+        let alpha = patch.source.alpha().map(|alpha| alpha.to_string()).unwrap_or_default();
+        let alpha = self.has_alpha().then_some(alpha);
+        let head = [self.model.clone(), patch.layer.clone(), source, epoch];
+        head.into_iter().chain(alpha).chain([draw]).collect()
+    }
+
+    fn has_alpha(&self) -> bool {
+        self.patches.iter().any(|patch| patch.source.alpha().is_some())
+    }
+
     /// Writes `patches.json`.
     pub fn write(&self, folder: &Path) -> Result<(), FileError> {
         let mut text = serde_json::to_vec_pretty(self).expect("resets are plain data");
@@ -365,7 +341,7 @@ mod tests {
         let mut seen = vec![network.init(5)];
         for rerand_seed in 0..3 {
             for draw in 0..3 {
-                seen.push(network.draw(draw_seed(5, rerand_seed), draw));
+                seen.push(network.draw(crate::nn::source::draw_seed(5, rerand_seed), draw));
             }
         }
         for (i, a) in seen.iter().enumerate() {

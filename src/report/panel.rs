@@ -1,5 +1,7 @@
 //! An aggregated table as a heatmap that is a table: every cell can be read, and errors have a threshold to move.
 
+use std::fmt::Write;
+
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
@@ -183,17 +185,17 @@ impl Panel {
         let heading = heading(&self.grid.columns[column], &self.grid.column_name);
         let mut told = format!("{}, {heading}", rows[row]);
         if let Some(summary) = self.summary(row, column) {
-            told += &format!(": {:.decimals$}", summary.mean);
+            _ = write!(told, ": {:.decimals$}", summary.mean);
             if let Some(half) = summary.half_width() {
-                told += &format!(" ± {half:.decimals$} (95 %, n = {})", summary.n);
+                _ = write!(told, " ± {half:.decimals$} (95 %, n = {})", summary.n);
             }
         }
         if let Some(published) = self.published.get(row * self.grid.columns.len() + column).copied().flatten()
         {
-            told += &format!("; published {published:.decimals$}");
+            _ = write!(told, "; published {published:.decimals$}");
         }
         if let Some(cost) = self.cost(row, column) {
-            told += &format!("; the reset costs {cost:+.decimals$}").replace('-', "−");
+            _ = write!(told, "; the reset costs {}", format!("{cost:+.decimals$}").replace('-', "−"));
         }
         told
     }
@@ -216,7 +218,7 @@ impl Panel {
 pub(super) fn heading(column: &str, column_name: &str) -> String {
     match (column_name, column) {
         ("source", RERAND) => "re-randomized".to_owned(),
-        ("source", epoch) => format!("reset to {epoch}"),
+        ("source", epoch) if epoch.bytes().all(|byte| byte.is_ascii_digit()) => format!("reset to {epoch}"),
         (_, other) => other.to_owned(),
     }
 }

@@ -135,7 +135,6 @@ fn dump(browser: &str, folder: &Path) -> String {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is not run should say so")]
 fn a_reader_moves_sorts_filters_and_saves() {
     let Some(browser) = browser() else {
         eprintln!("SKIPPED: no Chromium here (apt-get install chromium)");

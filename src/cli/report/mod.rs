@@ -240,10 +240,10 @@ fn compare(panel: &mut Panel, comparison: &Value) {
     // A table may stand beside several figures, each with some of its rows.
     if panel.published.is_empty() {
         panel.published = published;
-        panel.figure = comparison["figure"].as_str().unwrap_or_default().to_owned();
+        comparison["figure"].as_str().unwrap_or_default().clone_into(&mut panel.figure);
     } else {
         panel.published.iter_mut().zip(published).for_each(|(known, new)| *known = known.or(new));
-        panel.figure = "published".to_owned();
+        "published".clone_into(&mut panel.figure);
     }
     panel.threshold = comparison["classes"]["threshold"].as_f64().unwrap_or(panel.threshold);
     if panel.published.iter().all(Option::is_none) {

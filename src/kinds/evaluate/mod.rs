@@ -142,6 +142,16 @@ impl<'a> Work<'a> {
                     fields.add("rerand seed", &self.patches.rerand_seed.to_le_bytes());
                     fields.add("draw", &draw.to_le_bytes());
                 }
+                Source::Path { epoch, alpha } => {
+                    fields.add("path from", self.checkpoint(epoch)?.bytes());
+                    fields.add("alpha", &f64::from(alpha).to_le_bytes());
+                }
+                Source::Matched { draw } => {
+                    fields.add("seed", &self.run.description.seed.to_le_bytes());
+                    fields.add("rerand seed", &self.patches.rerand_seed.to_le_bytes());
+                    fields.add("matched from", self.checkpoint(0)?.bytes());
+                    fields.add("direction", &draw.to_le_bytes());
+                }
             }
             if self.patches.recalibrate > 0 {
                 fields.add("recalibrate", &self.patches.recalibrate.to_le_bytes());
@@ -249,15 +259,14 @@ impl<'a> Work<'a> {
     /// All cells by patch, split, metric.
     fn table(&self, splits: &[Probed]) -> Result<Vec<u8>, csv::Error> {
         let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(["model", "layer", "source", "epoch", "draw", "split", "metric", "value"])?;
+        table.write_record(self.patches.columns().iter().chain(&["split", "metric", "value"]))?;
         for (patch, names) in self.patches.patches.iter().zip(&self.names) {
-            let [source, epoch, draw] = patch.source.columns();
-            let head = [self.patches.model.as_str(), &patch.layer, &source, &epoch, &draw];
+            let head = self.patches.cells(patch);
             for Probed { split, cells, .. } in splits {
                 for (metric, name) in names {
                     let value = cells.get(*name).expect("what was missing has been evaluated");
                     let tail = [split.as_str(), metric.as_str(), &value.to_string()];
-                    table.write_record(head.iter().chain(&tail))?;
+                    table.write_record(head.iter().map(String::as_str).chain(tail))?;
                 }
             }
         }
@@ -312,6 +321,35 @@ mod tests {
         assert_eq!(heads[7], "fcn2x8,layer1+layer3,reinit,0,,test,loss");
         assert_eq!(heads[23], "fcn2x8,fullmodel,reinit,12,,test,loss");
         assert_eq!(finals[..4], finals[4..], "a reset to the final checkpoint resets nothing");
+    }
+
+    /// The ends of a path are the reset and the full model; a model agrees with itself.
+    #[test]
+    fn a_path_has_a_column_and_two_known_ends() {
+        let bench = Bench::new();
+        let run = bench.run(0);
+        let reset = json!({"layers": ["layer1"], "reinit": [0, 12], "path": {"alphas": [1, 0.5, 0]}, "matched": {"draws": 1}});
+        let patches = bench.stage("patches", &RESET, &reset, &[("run", &run)]).unwrap();
+        let inputs = [("run", &run), ("patches", &patches), ("data", &bench.dataset())];
+        let metrics = ["loss", "disagreement", "prediction_distance"];
+        let parameters = json!({"split": "test", "metrics": metrics});
+        let table = testing::read(&bench.stage("probes", &KIND, &parameters, &inputs).unwrap(), "probes.csv");
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+        assert_eq!(rows[0].join(","), "model,layer,source,epoch,alpha,draw,split,metric,value");
+        assert_eq!(rows.len(), 1 + 6 * 3);
+        let value = |source: &str, epoch: &str, alpha: &str, metric: &str| -> f64 {
+            let is_it = |row: &&Vec<&str>| row[2..5] == [source, epoch, alpha] && row[7] == metric;
+            rows.iter().find(is_it).unwrap()[8].parse().unwrap()
+        };
+        for metric in metrics {
+            assert_eq!(value("path", "0", "0", metric), value("reinit", "0", "", metric));
+            assert_eq!(value("path", "0", "1", metric), value("reinit", "12", "", metric));
+        }
+        assert!(
+            value("path", "0", "0.5", "prediction_distance") < value("path", "0", "0", "prediction_distance")
+        );
+        assert_eq!(value("reinit", "12", "", "disagreement"), 0.0);
+        assert!(value("matched", "", "", "prediction_distance") > 0.0);
     }
 
     #[test]

@@ -80,7 +80,8 @@ impl Probes<'_> {
             let packed = self.pack(&group, &cuts, &spans, &values)?;
             let indices: Vec<_> = group.into_iter().flat_map(|(_, indices)| indices).collect();
             let chain = |index: &usize| self.chain(&cuts[*index], patches[*index].source, &host, &packed);
-            let means = self.means(&indices.iter().map(chain).collect::<Vec<_>>(), done)?;
+            let chains = indices.iter().map(chain).collect::<Vec<_>>();
+            let means = self.means(&chains, &host.iter().collect::<Vec<_>>(), done)?;
             done += indices.len();
             for (index, means) in indices.into_iter().zip(means) {
                 results[index] = means;
@@ -170,13 +171,20 @@ impl Probes<'_> {
     }
 
     /// Runs the chains over all examples; sums chunks in their order, whichever thread had them.
-    fn means(&self, chains: &[Vec<&Prepared>], before: usize) -> Result<Vec<Vec<f64>>, ProbeError> {
+    fn means(
+        &self,
+        chains: &[Vec<&Prepared>],
+        host: &[&Prepared],
+        before: usize,
+    ) -> Result<Vec<Vec<f64>>, ProbeError> {
         let chunks: Vec<_> = (0..self.labels.len()).step_by(CHUNK).collect();
         let (tree, finished) = (PrefixTree::new(self.network, chains), AtomicUsize::new(0));
+        let host = PrefixTree::new(self.network, &[host.to_vec()]);
         let sums: Option<Vec<_>> = self.pool.install(|| {
             let chunk = |buffers: &mut Buffers, start: &usize| {
                 let range = *start..self.labels.len().min(start + CHUNK);
-                let sums = self.chunk(range, &tree, chains.len(), buffers)?;
+                let full = self.full(range.clone(), &host, buffers)?;
+                let sums = self.chunk(range, &tree, chains.len(), &full, buffers)?;
                 let finished = finished.fetch_add(1, Ordering::Relaxed) + 1;
                 (self.progress)(before + chains.len() * finished / chunks.len());
                 Some(sums)
@@ -191,22 +199,44 @@ impl Probes<'_> {
         Ok(means.chunks_exact(self.metrics.len()).map(<[f64]>::to_vec).collect())
     }
 
+    /// What the full model says of each example of a chunk, if a metric asks; `None` if the user wants to stop.
+    fn full(&self, range: Range<usize>, host: &PrefixTree, buffers: &mut Buffers) -> Option<Vec<f32>> {
+        if !self.metrics.iter().any(|metric| metric.is_relative()) {
+            return Some(Vec::new());
+        }
+        let (start, classes) = (range.start, self.network.classes());
+        let (mut full, mut row) = (vec![0.0; range.len() * classes], vec![0.0; classes]);
+        host.evaluate(range, self.rows, buffers, &mut |logits| {
+            logits.each(&mut row, |example, row| {
+                full[(example - start) * classes..][..classes].copy_from_slice(row);
+            });
+            self.check_cancelled().ok()
+        })?;
+        Some(full)
+    }
+
     /// Sums of the metrics over one chunk, chain by chain; `None` if the user wants to stop.
     fn chunk(
         &self,
         range: Range<usize>,
         tree: &PrefixTree,
         chains: usize,
+        full: &[f32],
         buffers: &mut Buffers,
     ) -> Option<Vec<f64>> {
+        let (start, classes) = (range.start, self.network.classes());
         let mut sums = vec![0.0; chains * self.metrics.len()];
-        let mut row = vec![0.0; self.network.classes()];
+        let mut row = vec![0.0; classes];
         tree.evaluate(range, self.rows, buffers, &mut |logits| {
             logits.each(&mut row, |example, row| {
                 let label = usize::from(self.labels[example]);
+                let place = (example - start) * classes;
+                let full = full.get(place..place + classes).unwrap_or(row);
                 for chain in logits.chains {
                     let sums = &mut sums[chain * self.metrics.len()..][..self.metrics.len()];
-                    sums.iter_mut().zip(self.metrics).for_each(|(sum, metric)| *sum += metric.of(row, label));
+                    sums.iter_mut()
+                        .zip(self.metrics)
+                        .for_each(|(sum, metric)| *sum += metric.beside(row, label, full));
                 }
             });
             self.check_cancelled().ok()

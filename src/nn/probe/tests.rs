@@ -9,7 +9,7 @@ use crate::nn::links::Spare;
 use crate::nn::reset::{Kept, Row};
 use crate::nn::zoo::{Arch, Fcn, Vit};
 
-const ALL: [Metric; 2] = [Metric::Error, Metric::Loss];
+const ALL: [Metric; 4] = [Metric::Error, Metric::Loss, Metric::Disagreement, Metric::PredictionDistance];
 const FEATURES: usize = 12;
 
 /// A network for examples of [`FEATURES`] numbers in three classes, and how many of them are evaluated.
@@ -53,6 +53,7 @@ impl Case {
         match source {
             Source::Reinit { epoch } => self.network.draw(1, epoch),
             Source::Rerand { draw } => self.network.draw(2, draw),
+            Source::Path { .. } | Source::Matched { .. } => unreachable!("no patch here has such a source"),
         }
     }
 
@@ -97,27 +98,31 @@ impl Case {
 
     /// The definition: copies the model, overwrites, and runs all of it.
     fn naive(&self, host: &Params, patch: &Patch) -> Vec<f64> {
-        let (network, (pixels, labels)) = (&self.network, self.data());
+        let labels = self.data().1;
         let mut model = host.clone();
         patch.apply(&mut model, &self.values(patch.source));
+        let (logits, full) = (self.logits(&model), self.logits(host));
+        let rows: Vec<_> = logits.chunks_exact(3).zip(full.chunks_exact(3)).zip(&labels).collect();
+        let mean = |metric: Metric| {
+            let of = |((logits, full), label): &((&[f32], &[f32]), &u16)| {
+                metric.beside(logits, usize::from(**label), full)
+            };
+            let chunks = rows.chunks(CHUNK).map(|chunk| chunk.iter().map(of).sum::<f64>());
+            chunks.fold(0.0, |a, b| a + b) / labels.len() as f64
+        };
+        ALL.map(mean).to_vec()
+    }
+
+    fn logits(&self, model: &Params) -> Vec<f32> {
+        let (network, (pixels, labels)) = (&self.network, self.data());
         let mut batch = Matrix::default();
         network.input().load(&pixels, &mut batch);
         for layer in 0..network.layers().len() {
             let mut output = Matrix::default();
-            network.prepare(layer, &model).forward(&batch, labels.len(), &mut output, &mut Spare::default());
+            network.prepare(layer, model).forward(&batch, labels.len(), &mut output, &mut Spare::default());
             batch = output;
         }
-        let logits = batch.to_rows();
-        let sum = |metric: Metric, logits: &[f32], labels: &[u16]| -> f64 {
-            let pairs = logits.chunks_exact(3).zip(labels);
-            pairs.map(|(logits, label)| metric.of(logits, usize::from(*label))).sum()
-        };
-        let mean = |metric| {
-            let chunks = logits.chunks(CHUNK * 3).zip(labels.chunks(CHUNK));
-            chunks.map(|(logits, labels)| sum(metric, logits, labels)).fold(0.0, |a, b| a + b)
-                / labels.len() as f64
-        };
-        ALL.map(mean).to_vec()
+        batch.to_rows()
     }
 }
 

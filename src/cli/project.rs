@@ -56,16 +56,22 @@ impl Project {
 
 /// Reads a pipeline; `digest` gives the content of the project's files.
 pub(super) fn load(path: &Path, variation: &Variation, digest: DigestOf<'_>) -> Result<Keyed, Failure> {
+    load_as(path, variation, &kernels::numerics_class(), digest)
+}
+
+/// Reads a pipeline with the keys that it has on machines of a numerics class.
+pub(super) fn load_as(
+    path: &Path,
+    variation: &Variation,
+    numerics: &str,
+    digest: DigestOf<'_>,
+) -> Result<Keyed, Failure> {
     let text = fsx::read_to_string(path).map_err(|error| Failure::Input {
         message: error.to_string(),
         hint: "name a pipeline file, as in 'layerwise run pipelines/fig1.yaml'".to_owned(),
     })?;
-    let surroundings = Surroundings {
-        registry: Registry(kinds::KINDS),
-        numerics: &kernels::numerics_class(),
-        digest,
-        read: &fsx::read_to_string,
-    };
+    let surroundings =
+        Surroundings { registry: Registry(kinds::KINDS), numerics, digest, read: &fsx::read_to_string };
     Ok(pipeline::load(&path.to_string_lossy(), &text, variation, &surroundings)?)
 }
 

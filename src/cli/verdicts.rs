@@ -9,7 +9,9 @@ use crate::cli::project;
 use crate::engine::{Lock, publish};
 use crate::kinds;
 use crate::kinds::claim::FILE;
+use crate::nn::kernels;
 use crate::pipeline::{Keyed, KeyedNode, Variation};
+use crate::stage::StageKey;
 use crate::store::Digests;
 use crate::table::claim::Judged;
 
@@ -48,20 +50,31 @@ pub(super) fn collect(files: &[PathBuf], results: Option<&Path>) -> Result<Vec<F
         let root = project::root(file);
         let results = results.map_or_else(|| root.join("results"), Path::to_owned);
         let digests = Digests::new(&results.join("store"));
-        let load = |scale: Option<&String>| {
+        // A file that is not there is no obstacle to reading verdicts: their keys are then others.
+        let digest = |path: &str| Ok(digests.of(&root.join(path)).unwrap_or_else(|_| Digest::of(b"")));
+        let load = |scale: Option<&String>, class: &str| {
             let variation = Variation { scale: scale.cloned(), overrides: Vec::new() };
-            // A file that is not there is no obstacle to reading verdicts: their keys are then others.
-            let digest = |path: &str| Ok(digests.of(&root.join(path)).unwrap_or_else(|_| Digest::of(b"")));
-            project::load(file, &variation, &digest)
+            project::load_as(file, &variation, class, &digest)
+        };
+        // Results may come from another machine: their keys are those of its kernels.
+        let load = |scale: Option<&String>| {
+            let classes = kernels::numerics_classes();
+            let mut keyed = vec![load(scale, &classes[0])?];
+            if is_other(&keyed[0], &results) {
+                let others = classes[1..].iter().map(|class| load(scale, class));
+                keyed.extend(others.collect::<Result<Vec<_>, Failure>>()?);
+            }
+            Ok::<_, Failure>(keyed)
         };
         let keyed = load(None)?;
-        if claims(&keyed).next().is_none() {
+        if claims(&keyed[0]).next().is_none() {
             continue;
         }
         found.extend(of_pipeline(file, None, &keyed, &results)?);
-        for scale in &keyed.scales {
-            if fsx::is_dir(&results.join(format!("{}-{scale}", keyed.pipeline))) {
-                let of_scale = of_pipeline(file, Some(scale), &load(Some(scale))?, &results)?;
+        for scale in &keyed[0].scales {
+            if fsx::is_dir(&results.join(format!("{}-{scale}", keyed[0].pipeline))) {
+                let keyed = load(Some(scale))?;
+                let of_scale = of_pipeline(file, Some(scale), &keyed, &results)?;
                 found.extend(of_scale.into_iter().filter(|claim| !matches!(claim.result, Known::Nothing)));
             }
         }
@@ -69,39 +82,50 @@ pub(super) fn collect(files: &[PathBuf], results: Option<&Path>) -> Result<Vec<F
     Ok(found)
 }
 
-fn claims(keyed: &Keyed) -> impl Iterator<Item = &KeyedNode> {
-    keyed.nodes.iter().filter(|node| node.node.work.kind().output == kinds::CLAIM)
+/// Whether a claim has a result under another key.
+fn is_other(keyed: &Keyed, results: &Path) -> bool {
+    let lock = Lock::read(&results.join(&keyed.pipeline));
+    let key_of = |node: &KeyedNode| Some(lock.as_ref()?.stages.get(&node.node.to_string())?.key);
+    claims(keyed).any(|(_, node)| key_of(node).is_some_and(|key| key != node.key))
 }
 
+/// The claims of a pipeline, and their places among its nodes.
+fn claims(keyed: &Keyed) -> impl Iterator<Item = (usize, &KeyedNode)> {
+    let nodes = keyed.nodes.iter().enumerate();
+    nodes.filter(|(_, node)| node.node.work.kind().output == kinds::CLAIM)
+}
+
+/// What is known of the claims of a pipeline; `keyed` is the same pipeline with the keys of each numerics class.
 fn of_pipeline(
     file: &Path,
     scale: Option<&String>,
-    keyed: &Keyed,
+    keyed: &[Keyed],
     results: &Path,
 ) -> Result<Vec<Found>, Failure> {
-    let folder = results.join(&keyed.pipeline);
+    let folder = results.join(&keyed[0].pipeline);
     let lock = Lock::read(&folder);
-    let found = |node: &KeyedNode| {
+    let found = |(place, node): (usize, &KeyedNode)| {
         let parameters = node.node.work.parameters();
+        let keys: Vec<_> = keyed.iter().map(|keyed| keyed.nodes[place].key).collect();
         Ok(Found {
-            pipeline: keyed.pipeline.clone(),
+            pipeline: keyed[0].pipeline.clone(),
             file: file.to_owned(),
             scale: scale.cloned(),
             node: node.node.to_string(),
             number: parameters["number"].as_u64(),
             says: parameters["says"].as_str().unwrap_or_default().to_owned(),
-            result: known(node, lock.as_ref(), &folder)?,
+            result: known(node, &keys, lock.as_ref(), &folder)?,
         })
     };
-    claims(keyed).map(found).collect()
+    claims(&keyed[0]).map(found).collect()
 }
 
-/// What the published file says, if it is what the lock says.
-fn known(node: &KeyedNode, lock: Option<&Lock>, folder: &Path) -> Result<Known, Failure> {
+/// What the published file says, if it is what the lock says, and the lock is of one of these keys.
+fn known(node: &KeyedNode, keys: &[StageKey], lock: Option<&Lock>, folder: &Path) -> Result<Known, Failure> {
     let Some(entry) = lock.and_then(|lock| lock.stages.get(&node.node.to_string())) else {
         return Ok(Known::Nothing);
     };
-    if entry.key != node.key {
+    if !keys.contains(&entry.key) {
         return Ok(Known::Outdated);
     }
     let path = folder.join(publish::file_name(&node.node, FILE));

@@ -51,7 +51,7 @@ impl Scale {
 }
 
 /// A number with a real minus sign; `NaN` and `∞` if it is none.
-pub(super) fn number(value: f64, decimals: usize) -> String {
+pub fn number(value: f64, decimals: usize) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use crate::figure::scale::Scale;
+use crate::figure::scale::{Scale, number};
 use crate::report::palette;
 use crate::table::grid::{Grid, Summary};
 use crate::table::label;
@@ -176,7 +176,7 @@ impl Panel {
         let is_critical = self.cost(row, column).is_some_and(|cost| cost > self.threshold);
         let style = palette::cell(scale.fraction(value), is_critical);
         let told = self.told(row, column);
-        html! { td class=[is_critical.then_some("critical")] style=(style) title=(told) { (format!("{value:.decimals$}")) } }
+        html! { td class=[is_critical.then_some("critical")] style=(style) title=(told) { (number(value, decimals)) } }
     }
 
     /// All that is known of a cell, in words.

@@ -2,7 +2,7 @@
 // Recolours and recounts heatmaps, sorts, filters and saves the table of all cells. The page says the same without it.
 (() => {
   const { palettes, panels } = JSON.parse(document.getElementById("data").textContent);
-  const minus = (text) => text.replace("-", "−");
+  const number = (value, decimals) => value.toFixed(decimals).replace(/^-(?=[0.]+$)/, "").replace("-", "−");
 
   function paint(cell, palette, fraction) {
     const steps = palettes[palette];
@@ -43,10 +43,10 @@
           cell.textContent = "–";
           cell.style.background = cell.style.color = "";
         } else if (view === "difference") {
-          cell.textContent = (value > 0 ? "+" : "") + minus(value.toFixed(panel.decimals));
+          cell.textContent = (value > 0 ? "+" : "") + number(value, panel.decimals);
           paint(cell, "difference", 0.5 + (2 * value) / panel.max);
         } else {
-          cell.textContent = minus(value.toFixed(panel.decimals));
+          cell.textContent = number(value, panel.decimals);
           paint(cell, is_critical ? "critical" : "robust", value / panel.max);
         }
       }));

@@ -123,3 +123,23 @@ fn a_malformed_claim_is_shown_in_its_file() {
     }
     assert_snapshot!(log);
 }
+
+/// The verdicts on the results that this repository publishes, whatever machine this is: only what was not run has none.
+#[test]
+fn tracked_results_have_their_verdicts() {
+    let repository = crate::space::repository();
+    let space = Space::new();
+    std::fs::remove_dir(space.path("pipelines")).unwrap();
+    std::os::unix::fs::symlink(repository.join("pipelines"), space.path("pipelines")).unwrap();
+    for name in ["difficulty", "fig1", "fig2-mnist", "fig3-day", "fig8", "measures"] {
+        std::fs::create_dir_all(space.path("results")).unwrap();
+        let (from, to) = (repository.join("results").join(name), space.path("results").join(name));
+        std::os::unix::fs::symlink(from, to).unwrap();
+    }
+    let ran = space.run(&["claims"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_snapshot!(ran.stdout);
+    assert_eq!(space.run_with("LAYERWISE_KERNELS", "portable", &["claims"]).stdout, ran.stdout);
+    let required = space.run(&["claims", "--require=1,2,3,6,8"]);
+    assert_eq!(required.code, 0, "{}", required.stderr);
+}

@@ -39,7 +39,6 @@ const GENERATION: u32 = 3;
 pub struct Path(Instructions);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "this machine has only the last one"))]
 enum Instructions {
     /// Sixteen lanes, fused multiply-add.
     Avx512,
@@ -106,7 +105,18 @@ impl Path {
 
 /// What the results of this machine depend on, beside the input: device, data type, path, generation of the kernels.
 pub fn numerics_class() -> String {
-    format!("cpu-f32-{}-{GENERATION}", Path::detect().name())
+    class(Path::detect())
+}
+
+/// The classes of all machines, that of this one first.
+pub fn numerics_classes() -> Vec<String> {
+    let all = [Instructions::Avx512, Instructions::Avx2, Instructions::Portable].map(Path);
+    let others = all.into_iter().filter(|path| *path != Path::detect());
+    std::iter::once(Path::detect()).chain(others).map(class).collect()
+}
+
+fn class(path: Path) -> String {
+    format!("cpu-f32-{}-{GENERATION}", path.name())
 }
 
 #[cfg(test)]

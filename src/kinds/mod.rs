@@ -17,7 +17,9 @@ pub mod import;
 #[cfg(test)]
 mod incremental;
 pub mod parameters;
+pub mod query;
 pub mod reset;
+mod rows;
 pub mod sample;
 #[cfg(test)]
 mod testing;
@@ -59,6 +61,7 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<attack::Attack>(),
     Kind::of::<distance::Distances>(),
     Kind::of::<aggregate::Aggregate>(),
+    Kind::of::<query::Query>(),
     Kind::of::<figure::Figure>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<claim::Claim>(),

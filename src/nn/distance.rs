@@ -31,6 +31,8 @@ pub enum Distance {
     /// [Stable rank](spectrum::stable_rank) of the values, whatever the reference: the mean over a layer's matrices, a convolution being
     /// one of outputs × (inputs · taps).
     StableRank,
+    /// How many numbers there are, whatever the reference: n.
+    Parameters,
 }
 
 impl Distance {
@@ -45,6 +47,7 @@ impl Distance {
             Self::PaperLinf => "paper_linf",
             Self::Rotation => "rotation",
             Self::StableRank => "stable_rank",
+            Self::Parameters => "parameters",
         }
     }
 
@@ -67,6 +70,7 @@ impl Distance {
                 let ranks: Vec<f64> = tensors.iter().filter_map(|tensor| tensor.stable_rank).collect();
                 ranks.iter().sum::<f64>() / ranks.len() as f64
             }
+            Self::Parameters => total(|tensor| tensor.count as f64),
         }
     }
 }
@@ -178,6 +182,7 @@ mod tests {
         matrix.0[0].shape = vec![2, 2];
         assert!((of(&matrix, &matrix, Distance::StableRank) - 1.0).abs() < 1e-9);
         assert!(of(&matrix, &matrix, Distance::Rotation).abs() < 1e-12);
+        assert_eq!(of(&matrix, &matrix, Distance::Parameters), 6.0);
     }
 
     #[test]

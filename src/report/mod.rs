@@ -15,6 +15,8 @@ pub use panel::Panel;
 pub use stages::Made;
 pub use verdicts::Claim;
 
+use crate::table::tidy::Tidy;
+
 /// What the page is made of.
 pub struct Report {
     /// The pipeline's name, with the scale.
@@ -25,6 +27,8 @@ pub struct Report {
     pub claims: Vec<Claim>,
     /// Its aggregated tables.
     pub panels: Vec<Panel>,
+    /// Its other tables, which are no heatmaps, by the names of their stages.
+    pub tables: Vec<(String, Tidy)>,
     /// Further pictures, as SVG, by title.
     pub pictures: Vec<(String, String)>,
     /// The graph of its stages, as SVG.
@@ -77,6 +81,7 @@ pub fn page(report: &Report) -> String {
                     (missing(&report.missing))
                     (verdicts::section(&report.claims))
                     @for panel in &report.panels { (panel.section()) }
+                    (tables(&report.tables))
                     (pictures(&report.pictures))
                     (cells::section(&report.panels))
                     section id="graph" {
@@ -99,6 +104,7 @@ fn contents(report: &Report) -> Markup {
         nav aria-label="Contents" {
             a href="#verdicts" { "Verdicts" }
             @for panel in &report.panels { a href={ "#" (panel.anchor()) } { (panel.name) } }
+            @if !report.tables.is_empty() { a href="#tables" { "Tables" } }
             @if !report.pictures.is_empty() { a href="#pictures" { "Pictures" } }
             @if !report.panels.is_empty() { a href="#cells" { "All cells" } }
             a href="#graph" { "Pipeline" }
@@ -112,6 +118,25 @@ fn missing(names: &[String]) -> Markup {
     html! {
         @if !names.is_empty() {
             p class="note" role="note" { "Not run yet, and so not here: " (names.join(", ")) "." }
+        }
+    }
+}
+
+fn tables(tables: &[(String, Tidy)]) -> Markup {
+    html! {
+        @if !tables.is_empty() {
+            section id="tables" {
+                h2 { "Tables" }
+                @for (name, table) in tables {
+                    div class="scroll" tabindex="0" role="group" aria-label=(name) {
+                        table {
+                            caption { (name) }
+                            thead { tr { @for column in &table.columns { th scope="col" { (column) } } } }
+                            tbody { @for row in &table.rows { tr { @for cell in row { td { (cell) } } } } }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod order;
 pub mod ranks;
 pub mod reference;
 pub mod render;
+pub mod sql;
 pub mod student;
 pub mod tidy;
 pub mod verdict;

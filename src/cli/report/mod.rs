@@ -16,12 +16,15 @@ use crate::cli::reading::Place;
 use crate::cli::{graph, reading};
 use crate::engine::{Plan, Wish, lock};
 use crate::figure::graph as drawing;
+use crate::kinds::query::Query;
 use crate::kinds::{self, claim};
 use crate::nn::kernels;
 use crate::pipeline::KeyedNode;
 use crate::report::{self, Claim, Made, Panel};
+use crate::stage::Stage;
 use crate::store::Record;
 use crate::table::grid::Grid;
+use crate::table::tidy::Tidy;
 
 /// Arguments of `report`.
 #[derive(Args)]
@@ -70,6 +73,7 @@ impl Report {
             about: about(&self.pipeline),
             claims: results.claims()?,
             panels,
+            tables: results.tables()?,
             pictures,
             graph: drawing::svg(&graph::describe(project, &plan, &wanted, false)),
             stages: results.stages(),
@@ -174,6 +178,18 @@ impl<'a> Results<'a> {
             panels.push(panel);
         }
         Ok(panels)
+    }
+
+    /// What queries yield.
+    fn tables(&self) -> Result<Vec<(String, Tidy)>, Failure> {
+        let mut tables = Vec::new();
+        for (_, node, record) in self.of_type(kinds::TABLE) {
+            let is_query = node.node.work.kind().name == Query::KIND;
+            if let (true, Some(bytes)) = (is_query, self.output(record, "table.csv")?) {
+                tables.extend(Tidy::parse(&bytes).ok().map(|table| (node.node.to_string(), table)));
+            }
+        }
+        Ok(tables)
     }
 
     /// Figures that no panel shows.

@@ -1,17 +1,12 @@
 //! `claim`: a sentence of a study, tested on tables.
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
-use crate::kinds::CLAIM;
-use crate::stage::{
-    Arity, Artifact, ArtifactType, Context, Inputs, Parameter, ParameterError, Slot, Stage, StageError,
-};
+use crate::kinds::{CLAIM, rows};
+use crate::stage::{ArtifactType, Context, Inputs, Parameter, ParameterError, Slot, Stage, StageError};
 use crate::table::claim::{self, ClaimError, Judged};
-use crate::table::tidy::{self, Part, Tidy, TidyError};
 
 /// Parameters of `claim`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -47,22 +42,16 @@ impl Stage for Claim {
     const VERSION: u32 = 1;
     const ABOUT: &'static str = "test a sentence of a study on tables";
     const SLOTS: &'static [Slot] = &[];
-    const OPEN: Option<Slot> =
-        Some(Slot { name: Cow::Borrowed("*"), ty: ArtifactType::ANY, arity: Arity::Many });
+    const OPEN: Option<Slot> = Some(rows::SLOT);
     const OUTPUT: ArtifactType = CLAIM;
     const PUBLISHED: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {
-        claim::parse(&self.sql).map_err(|error| {
-            let place = error.place();
-            ParameterError { place, ..ParameterError::new("sql", error.to_string(), error.hint()) }
-        })
+        rows::check(&self.sql)
     }
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
-        let tables = inputs.0.iter().map(|(slot, artifacts)| Ok((slot.clone(), gather(slot, artifacts)?)));
-        let tables = tables.collect::<Result<Vec<_>, StageError>>()?;
-        let judgement = claim::judge(&tables, &self.sql, &self.over).map_err(failure)?;
+        let judgement = claim::judge(&rows::tables(inputs)?, &self.sql, &self.over).map_err(failure)?;
         let judged = Judged {
             number: self.number,
             says: self.says.clone(),
@@ -74,29 +63,6 @@ impl Stage for Claim {
         let json = serde_json::to_string_pretty(&judged)? + "\n";
         Ok(fsx::write_atomic(&context.out.join(FILE), json.as_bytes())?)
     }
-}
-
-/// Files with tidy rows, of whatever kind made them.
-const TIDY: [&str; 4] = ["table.csv", "probes.csv", "distances.csv", "training.csv"];
-
-/// The rows of a slot: those of each artifact, its axes in front.
-fn gather(slot: &str, artifacts: &[Artifact]) -> Result<Tidy, StageError> {
-    let mut parts = Vec::new();
-    for artifact in artifacts {
-        let Some(name) = TIDY.into_iter().find(|name| artifact.files.0.contains_key(*name)) else {
-            let files: Vec<_> = artifact.files.0.keys().map(String::as_str).collect();
-            let message = format!("the input '{slot}' has no rows, but {}", files.join(", "));
-            return Err(StageError::with_hint(
-                message,
-                format!("connect one that has {}", TIDY.join(" or ")),
-            ));
-        };
-        parts.push(Part { name, coordinates: &artifact.coordinates, path: artifact.path(name)? });
-    }
-    tidy::gather(&parts).map_err(|error: TidyError| {
-        let hint = error.hint();
-        StageError::Failed { cause: Box::new(error), hint, parameter: None }
-    })
 }
 
 fn failure(error: ClaimError) -> StageError {

@@ -4,8 +4,7 @@
 //! is there, says whether the data can decide at all (a network that has learned nothing tests no claim about what it learned). All
 //! other columns are evidence, to be shown.
 
-mod frame;
-mod query;
+mod answer;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::table::order;
+use crate::table::sql;
 use crate::table::student;
 use crate::table::tidy::Tidy;
 
-pub use query::{ClaimError, parse};
+pub use answer::ClaimError;
 
 /// Whether a claim holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -102,10 +102,10 @@ pub fn judge(tables: &[(String, Tidy)], sql: &str, over: &[String]) -> Result<Ju
             return Err(ClaimError::Over { at, column: column.clone(), known });
         }
     }
-    let mut judgement = query::ask(tables, sql)?;
+    let mut judgement = answer::ask(tables, sql)?;
     let repetitions = repetitions(tables, over);
     if repetitions.len() > 1 {
-        let parts = repetitions.iter().map(|repetition| query::ask(&part(tables, repetition), sql));
+        let parts = repetitions.iter().map(|repetition| answer::ask(&part(tables, repetition), sql));
         judgement.repeated = repeated(&parts.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(judgement)
@@ -158,5 +158,5 @@ fn repeated(judgements: &[Judgement]) -> Option<Repeated> {
     let variance = effects.iter().map(|effect| (effect - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
     let half = student::quantile_975(n - 1) * (variance / n as f64).sqrt();
     let hold = tested.iter().filter(|each| each.verdict == Verdict::Holds).count();
-    Some(Repeated { tested: n, hold, effect: (query::rounded(mean - half), query::rounded(mean + half)) })
+    Some(Repeated { tested: n, hold, effect: (sql::rounded(mean - half), sql::rounded(mean + half)) })
 }

@@ -1,4 +1,5 @@
-//! Colours of values: pale is low, dark is high, one hue, so that a grey print and a colour-blind eye see the same order.
+//! Colours of values: pale is low, dark is high, one hue, so that a grey print and a colour-blind eye see the same order. Differences have
+//! two, from white in the middle.
 
 /// Red, green, blue in sRGB.
 pub type Rgb = [u8; 3];
@@ -12,10 +13,31 @@ const BLACK: Rgb = [0x00; 3];
 /// Least contrast of words, by WCAG 2.1 (level AA).
 const LEGIBLE: f64 = 4.5;
 
-/// The colour of a fraction of the scale: `Blues` of Brewer's colours for maps.
+/// Which colours values get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Palette {
+    /// `Blues` of Brewer's colours for maps: pale is low, dark is high.
+    #[default]
+    Values,
+    /// `PRGn`, likewise: purple is below the middle, green above, the middle is white. The colour-blind tell them apart.
+    Differences,
+}
+
+impl Palette {
+    /// The colour of a fraction of the scale.
+    pub fn fill(self, fraction: f64) -> Rgb {
+        let gradient = match self {
+            Self::Values => colorous::BLUES,
+            Self::Differences => colorous::PURPLE_GREEN,
+        };
+        let colour = gradient.eval_continuous(fraction.clamp(0.0, 1.0));
+        [colour.r, colour.g, colour.b]
+    }
+}
+
+/// The colour of a value.
 pub fn fill(fraction: f64) -> Rgb {
-    let colour = colorous::BLUES.eval_continuous(fraction.clamp(0.0, 1.0));
-    [colour.r, colour.g, colour.b]
+    Palette::Values.fill(fraction)
 }
 
 /// The colour of words on a fill. Black or white always have a contrast of 4.58 at least.
@@ -58,8 +80,9 @@ mod tests {
     #[test]
     fn words_are_legible_on_every_fill() {
         for i in 0..=1000 {
-            let fill = fill(f64::from(i) / 1000.0);
-            assert!(contrast(ink_on(fill), fill) >= LEGIBLE, "{}", hex(fill));
+            for fill in [Palette::Values, Palette::Differences].map(|p| p.fill(f64::from(i) / 1000.0)) {
+                assert!(contrast(ink_on(fill), fill) >= LEGIBLE, "{}", hex(fill));
+            }
         }
         assert_eq!((ink_on(fill(0.0)), ink_on(fill(1.0))), (INK, WHITE));
     }

@@ -1,5 +1,6 @@
 //! A heatmap, described: rows × columns of values. How it looks is the drawing functions' affair.
 
+use crate::figure::colour::Palette;
 use crate::figure::scale::{Scale, number};
 
 /// What a heatmap shows.
@@ -21,6 +22,8 @@ pub struct Heatmap {
     pub values: Vec<Option<f64>>,
     /// The values at the ends of the colours.
     pub scale: Scale,
+    /// The colours.
+    pub palette: Palette,
     /// Digits after the point of the values.
     pub decimals: usize,
     /// Rows that stand a little apart from the one above.
@@ -56,6 +59,7 @@ pub(super) mod tests {
             columns: vec!["rerand".into(), "0".into(), "100".into()],
             values: vec![Some(0.884), Some(0.377), Some(0.021), None, Some(0.913), Some(f64::NAN)],
             scale: Scale { min: 0.0, max: 1.0 },
+            palette: Palette::Values,
             decimals: 3,
             row_breaks: vec![1],
             column_breaks: vec![1],

@@ -52,7 +52,7 @@ fn opening(map: &Heatmap, layout: &Layout) -> String {
     svg += "<defs>\n<linearGradient id=\"colours\" x1=\"0\" y1=\"1\" x2=\"0\" y2=\"0\">\n";
     for stop in 0..=STOPS {
         let at = f64::from(stop) / f64::from(STOPS);
-        let colour = colour::hex(colour::fill(at));
+        let colour = colour::hex(map.palette.fill(at));
         _ = writeln!(svg, "<stop offset=\"{at:.4}\" stop-color=\"{colour}\"/>");
     }
     svg += "</linearGradient>\n\
@@ -121,7 +121,7 @@ fn cells(svg: &mut String, map: &Heatmap, layout: &Layout) {
     });
     for ((row, column, x, y), (value, words)) in places.zip(map.values.iter().zip(map.texts())) {
         let fill =
-            value.filter(|value| value.is_finite()).map(|value| colour::fill(map.scale.fraction(value)));
+            value.filter(|value| value.is_finite()).map(|value| map.palette.fill(map.scale.fraction(value)));
         let paint = fill.map_or("url(#missing)".to_owned(), colour::hex);
         let told = value.map_or("no value".to_owned(), |value| value.to_string());
         _ = writeln!(

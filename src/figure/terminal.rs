@@ -38,7 +38,7 @@ fn painted(text: &str, map: &Heatmap, cell: usize, colours: bool) -> String {
     match map.values[cell].filter(|value| colours && value.is_finite()) {
         None => text.to_owned(),
         Some(value) => {
-            let fill = colour::fill(map.scale.fraction(value));
+            let fill = map.palette.fill(map.scale.fraction(value));
             let ([r, g, b], [ink_r, ink_g, ink_b]) = (fill, colour::ink_on(fill));
             format!("\u{1b}[48;2;{r};{g};{b};38;2;{ink_r};{ink_g};{ink_b}m{text}\u{1b}[0m")
         }

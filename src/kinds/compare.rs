@@ -4,11 +4,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
+use crate::figure::colour::Palette;
+use crate::figure::heatmap::Heatmap;
+use crate::figure::scale::Scale;
+use crate::figure::{png, svg};
 use crate::kinds::{COMPARISON, TABLE, figure};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
-use crate::table::comparison::{self, CompareError};
-use crate::table::reference::{self, Choice, ReferenceError};
-use crate::table::verdict;
+use crate::table::comparison::{self, CompareError, Comparison};
+use crate::table::order::{self, FULL_MODEL, RERAND};
+use crate::table::reference::{self, Choice, ReferenceError, SOURCE};
+use crate::table::{label, render, verdict};
 
 /// Parameters of `compare`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +55,7 @@ fn is_default_threshold(threshold: &f64) -> bool {
 
 impl Stage for Compare {
     const KIND: &'static str = "compare";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const ABOUT: &'static str = "put a table beside the published values";
     const SLOTS: &'static [Slot] = &[Slot::one("table", TABLE)];
     const OUTPUT: ArtifactType = COMPARISON;
@@ -90,7 +95,39 @@ impl Stage for Compare {
         write("comparison.csv", &comparison.to_tidy().to_csv())?;
         write("comparison.md", verdict::markdown(&comparison).as_bytes())?;
         write("comparison.json", json.as_bytes())?;
+        let drawing = svg::heatmap(&difference_map(&comparison));
+        write("comparison.svg", drawing.as_bytes())?;
+        write("comparison.png", &png::draw(&drawing)?)?;
         Ok(())
+    }
+}
+
+/// Ours − published, where both are known.
+fn difference_map(comparison: &Comparison) -> Heatmap {
+    let known = || comparison.cells.iter().filter(|cell| cell.difference().is_some());
+    let mut rows: Vec<&str> = known().map(|cell| cell.row.as_str()).collect();
+    rows.dedup();
+    let mut columns: Vec<&str> = known().map(|cell| cell.column.as_str()).collect();
+    columns.sort_by(|a, b| order::headings(a, b));
+    columns.dedup();
+    let find =
+        |row: &str, column: &str| known().find(|cell| cell.row == row && cell.column == column)?.difference();
+    let values: Vec<_> = rows.iter().flat_map(|row| columns.iter().map(|column| find(row, column))).collect();
+    let largest = Scale::up_to_largest(values.iter().flatten().map(|value| value.abs())).max;
+    let usual = comparison.column_name == SOURCE;
+    Heatmap {
+        title: format!("{}: ours − published", comparison.figure),
+        row_title: comparison.row_name.to_owned(),
+        column_title: if usual { "reset to epoch τ" } else { comparison.column_name }.to_owned(),
+        value_title: comparison.metric.clone(),
+        decimals: render::decimals(values.iter().flatten().copied()),
+        row_breaks: (1..rows.len()).filter(|place| rows[*place] == FULL_MODEL).collect(),
+        column_breaks: (1..columns.len()).filter(|place| columns[*place - 1] == RERAND).collect(),
+        rows: rows.into_iter().map(label::short).collect(),
+        columns: columns.into_iter().map(str::to_owned).collect(),
+        values,
+        scale: Scale { min: -largest, max: largest },
+        palette: Palette::Differences,
     }
 }
 
@@ -111,6 +148,7 @@ mod tests {
     use insta::assert_snapshot;
     use serde_json::{Value, json};
 
+    use crate::figure::colour::{self, Palette};
     use crate::kinds::testing::{artifact, published, read, run};
     use crate::stage::Artifact;
 
@@ -189,6 +227,20 @@ mod tests {
         | layer4 | 0.822 (0.822) | 0.061 (0.061) | 0.021 (0.021) | 0.021 (0.021) | 0.021 (0.021) | 0.021 (0.021) | 0.021 (0.021) | 0.021 (–) | – (0.021) | 0.021 (0.021) |
         | fullmodel | 0.913 (0.913) | 0.913 (0.913) | 0.052 (0.052) | 0.038 (0.038) | 0.030 (0.030) | 0.021 (0.021) | 0.021 (0.021) |  | 0.021 (0.021) | 0.021 (0.021) |
         ");
+    }
+
+    #[test]
+    fn the_difference_map_is_white_where_both_agree() {
+        let probes = published("Fig1a", 0.0)
+            .replace("layer2,reinit,0,,test,error,0.075", "layer2,reinit,0,,test,error,0.275");
+        let (_kept, output) = compared(&probes, "Fig1a").unwrap();
+        let svg = read(&output, "comparison.svg");
+        let cell =
+            |told: &str| svg.split(told).nth(1).unwrap().split("fill=\"").nth(1).unwrap()[..7].to_owned();
+        let of = |fraction| colour::hex(Palette::Differences.fill(fraction));
+        assert_eq!(cell("<title>layer1, 0: 0</title>"), of(0.5), "the middle");
+        assert_eq!(cell("<title>layer2, 0: 0.2"), of(1.0), "the upper end");
+        assert!(svg.contains(">Fig1a: ours − published</text>"));
     }
 
     #[test]

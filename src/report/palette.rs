@@ -3,23 +3,19 @@
 
 use serde_json::{Value, json};
 
-use crate::figure::colour::{self, Rgb};
+use crate::figure::colour::{self, Palette, Rgb};
 
 /// Steps of a palette.
 const STEPS: usize = 33;
 
 /// Orange: a reset that is critical.
 fn critical(fraction: f64) -> Rgb {
-    of(colorous::ORANGES.eval_continuous(fraction))
-}
-
-/// From purple (below) over white to green (above).
-fn difference(fraction: f64) -> Rgb {
-    of(colorous::PURPLE_GREEN.eval_continuous(fraction))
-}
-
-fn of(colour: colorous::Color) -> Rgb {
+    let colour = colorous::ORANGES.eval_continuous(fraction);
     [colour.r, colour.g, colour.b]
+}
+
+fn difference(fraction: f64) -> Rgb {
+    Palette::Differences.fill(fraction)
 }
 
 /// Background and ink of a cell.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::figure::colour::Palette;
 use crate::figure::heatmap::Heatmap;
 use crate::figure::scale::Scale;
 use crate::kinds::figure::{Labels, rows};
@@ -51,6 +52,7 @@ pub fn heatmap(grid: &Grid, options: &HeatmapOptions) -> Heatmap {
         rows: rows(grid),
         columns: grid.columns.clone(),
         scale: options.scale.unwrap_or(usual),
+        palette: Palette::Values,
         decimals: render::decimals(known()),
         row_breaks: breaks(&grid.rows, |row| row.iter().any(|name| name == FULL_MODEL)),
         column_breaks: breaks(&grid.columns, |column| column == RERAND),

@@ -11,7 +11,7 @@ use crate::base::{fsx, suggest};
 use crate::cli::failure::{Failure, Style};
 use crate::cli::verdicts::{self, Found, Known};
 use crate::cli::{page, project};
-use crate::table::claim::{Judged, Verdict};
+use crate::table::claim::{self, Judged, Verdict};
 
 /// Arguments of `claims`.
 #[derive(Args)]
@@ -188,36 +188,22 @@ fn numbers(judged: &Judged, place: &str, style: Style) -> String {
         let lacks = if judged.tested_if.is_empty() { "the data cannot say" } else { &judged.tested_if };
         _ = write!(text, " at this scale: it takes {lacks}");
     } else if let Some(effect) = judgement.effect {
-        _ = write!(text, "; effect {}", short(effect));
+        _ = write!(text, "; effect {}", claim::number(effect));
         if let Some(repeated) = &judgement.repeated {
             let (low, high) = repeated.effect;
-            let (low, high, n) = (short(low), short(high), repeated.tested);
+            let (low, high, n) = (claim::number(low), claim::number(high), repeated.tested);
             _ = write!(text, " ({low} to {high}; it holds in {} of {n} repetitions)", repeated.hold);
         }
         if !judged.effect_is.is_empty() {
             _ = write!(text, ": {}", judged.effect_is);
         }
     }
-    let evidence = judgement.evidence.iter().map(|(name, value)| format!("{name} {}", told(value)));
+    let evidence = judgement.evidence.iter().map(|(name, value)| format!("{name} {}", claim::shown(value)));
     let evidence: Vec<_> = evidence.collect();
     if !evidence.is_empty() {
         _ = write!(text, "\n     {}", style.faint(&evidence.join(", ")));
     }
     text + "\n"
-}
-
-/// A piece of evidence.
-fn told(value: &Value) -> String {
-    match value {
-        Value::Null => "unknown".to_owned(),
-        Value::String(text) => text.clone(),
-        value => value.as_f64().map_or_else(|| value.to_string(), short),
-    }
-}
-
-/// Three digits behind the point, or a whole number.
-fn short(number: f64) -> String {
-    if number.fract() == 0.0 { format!("{number}") } else { format!("{number:.3}") }.replace('-', "−")
 }
 
 /// A verdict in its colour.

@@ -1,9 +1,8 @@
 //! Which sentences hold.
 
 use maud::{Markup, html};
-use serde_json::Value;
 
-use crate::table::claim::{Judged, Verdict};
+use crate::table::claim::{self, Judged, Verdict};
 
 /// A claim of the pipeline.
 pub struct Claim {
@@ -45,17 +44,17 @@ fn article(claim: &Claim) -> Markup {
                     @if let Some(effect) = judgement.effect {
                         tr {
                             th scope="row" { "effect" @if !effect_is.is_empty() { ": " (effect_is) } }
-                            td { (number_of(effect)) }
+                            td { (claim::number(effect)) }
                         }
                     }
                     @if let Some(repeated) = &judgement.repeated {
                         tr {
                             th scope="row" { "its mean over " (repeated.tested) " repetitions, 95 % interval" }
-                            td { (number_of(repeated.effect.0)) " to " (number_of(repeated.effect.1)) }
+                            td { (claim::number(repeated.effect.0)) " to " (claim::number(repeated.effect.1)) }
                         }
                         tr { th scope="row" { "it holds in" } td { (repeated.hold) " of " (repeated.tested) } }
                     }
-                    @for (name, value) in &judgement.evidence { tr { th scope="row" { (name) } td { (shown(value)) } } }
+                    @for (name, value) in &judgement.evidence { tr { th scope="row" { (name) } td { (claim::shown(value)) } } }
                 }
             }
             details { summary { "The query" } pre tabindex="0" { code { (claim.sql.trim_end()) } } }
@@ -69,16 +68,4 @@ fn class(verdict: Verdict) -> &'static str {
         Verdict::Fails => "fails",
         Verdict::NotTested => "untested",
     }
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => "unknown".to_owned(),
-        Value::String(text) => text.clone(),
-        value => value.as_f64().map_or_else(|| value.to_string(), number_of),
-    }
-}
-
-fn number_of(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.4}") }.replace('-', "−")
 }

@@ -6,8 +6,10 @@ use crate::figure::chart::{self, Chart, Form, Point, Series};
 use crate::figure::scale::Scale;
 use crate::figure::scatter::{self, Scatter};
 use crate::kinds;
+use crate::kinds::train::Train;
 use crate::pipeline::matrix::describe;
 use crate::report::Panel;
+use crate::stage::Stage;
 use crate::table::ranks;
 use crate::table::tidy::Tidy;
 
@@ -21,8 +23,10 @@ const MOST: usize = 60;
 /// The error of every run, epoch by epoch.
 pub(super) fn learning(results: &Results<'_>) -> Result<Vec<(String, String)>, Failure> {
     let mut series: Vec<(String, Vec<(String, f64)>)> = Vec::new();
-    let runs: Vec<_> =
-        results.of_type(kinds::RUN).filter(|(_, node, _)| node.node.work.kind().name == "train").collect();
+    let runs: Vec<_> = results
+        .of_type(kinds::RUN)
+        .filter(|(_, node, _)| node.node.work.kind().name == Train::KIND)
+        .collect();
     let splits = if runs.len() <= FEW { &["test", "train"][..] } else { &["test"] };
     for (_, node, record) in &runs {
         let bytes = results.output(record, "training.csv")?.unwrap_or_default();

@@ -88,6 +88,20 @@ pub struct Judged {
     pub judgement: Judgement,
 }
 
+/// A piece of evidence, for people.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "unknown".to_owned(),
+        Value::String(text) => text.clone(),
+        value => value.as_f64().map_or_else(|| value.to_string(), number),
+    }
+}
+
+/// An effect, for people: three digits behind the point, or a whole number.
+pub fn number(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.3}") }.replace('-', "−")
+}
+
 /// Asks a query of tables, all together and for each repetition.
 ///
 /// A repetition is a combination of the values of the columns `over`, as of `seed` and `draw`; a row that has no value there (a reset

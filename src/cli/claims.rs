@@ -67,7 +67,13 @@ impl Claims {
 fn all_pipelines() -> Result<Vec<PathBuf>, Failure> {
     let folder = project::root(&PathBuf::from("pipelines/any")).join("pipelines");
     let is_pipeline = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml" || end == "yml");
-    Ok(fsx::list(&folder)?.into_iter().map(|name| folder.join(name)).filter(is_pipeline).collect())
+    let names = fsx::list(&folder).map_err(|error| Failure::Input {
+        message: error.to_string(),
+        hint:
+            "name pipeline files, as in 'layerwise claims pipelines/fig1.yaml', or go to the project's folder"
+                .to_owned(),
+    })?;
+    Ok(names.into_iter().map(|name| folder.join(name)).filter(is_pipeline).collect())
 }
 
 /// By number, then those without one by name.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
 use crate::kinds::{TABLE, rows};
-use crate::stage::{ArtifactType, Context, Inputs, Parameter, ParameterError, Slot, Stage, StageError};
+use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 use crate::table::sql;
 
 /// Parameters of `query`.
@@ -31,9 +31,8 @@ impl Stage for Query {
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
         let answer = sql::ask(&rows::tables(inputs)?, &self.sql).map_err(|error| {
-            let (hint, place) = (Some(error.hint.clone()), error.place);
-            let parameter = Some(Parameter { path: "sql".to_owned(), place });
-            StageError::Failed { cause: Box::new(error), hint, parameter }
+            let (hint, place) = (error.hint.clone(), error.place);
+            StageError::of_parameter(error, hint, "sql", place)
         })?;
         Ok(fsx::write_atomic(&context.out.join("table.csv"), &answer.to_tidy().to_csv())?)
     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::report::panel::{Panel, heading};
+use crate::report::panel::Panel;
 
 const HEAD: [&str; 11] = [
     "table",
@@ -42,16 +42,17 @@ pub(super) fn section(panels: &[Panel]) -> Markup {
 }
 
 fn rows(panel: &Panel) -> Markup {
-    let (names, columns) = (panel.rows(), &panel.grid.columns);
+    let (names, headings) = (&panel.map.rows, panel.headings());
+    let columns = headings.len();
     html! {
         @for (i, name) in names.iter().enumerate() {
-            @for (j, column) in columns.iter().enumerate() {
+            @for (j, heading) in headings.iter().enumerate() {
                 @if let Some(summary) = panel.summary(i, j) {
-                    @let published = panel.published.get(i * columns.len() + j).copied().flatten();
+                    @let published = panel.published.get(i * columns + j).copied().flatten();
                     tr {
                         td { (panel.name) }
                         td { (name) }
-                        td { (heading(column, &panel.grid.column_name)) }
+                        td { (heading) }
                         td { (summary.n) }
                         td { (rounded(summary.mean)) }
                         td { (text(summary.std)) }

@@ -5,19 +5,19 @@ use std::fmt::Write;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use crate::figure::scale::{Scale, number};
+use crate::figure::heatmap::Heatmap;
+use crate::figure::scale::number;
 use crate::report::palette;
 use crate::table::grid::{Grid, Summary};
-use crate::table::label;
-use crate::table::order::{FULL_MODEL, RERAND};
-use crate::table::render;
+use crate::table::order::{self, FULL_MODEL, RERAND};
+use crate::table::reference::SOURCE;
 
 /// A table of the pipeline.
 pub struct Panel {
     /// Its stage, with its coordinates.
     pub name: String,
-    /// What it shows.
-    pub title: String,
+    /// What it shows, and in which colours.
+    pub map: Heatmap,
     /// The values.
     pub grid: Grid,
     /// The published values, cell by cell as those of the grid; empty if there are none.
@@ -42,14 +42,14 @@ impl Panel {
 
     /// The column of the last epoch: a layer that is reset to it is as it was.
     fn last(&self) -> Option<usize> {
-        let is_epoch = |column: &String| column.bytes().all(|byte| byte.is_ascii_digit());
-        self.grid.columns.iter().rposition(is_epoch)
+        self.grid.columns.iter().rposition(|column| order::is_epoch(column))
     }
 
-    pub(super) fn rows(&self) -> Vec<String> {
-        let name =
-            |row: &Vec<String>| row.iter().map(|name| label::short(name)).collect::<Vec<_>>().join(", ");
-        self.grid.rows.iter().map(name).collect()
+    /// What the columns are called.
+    pub(super) fn headings(&self) -> Vec<String> {
+        let is_source = self.grid.column_name == SOURCE;
+        let word = |column: &String| if is_source { order::source(column) } else { column.clone() };
+        self.grid.columns.iter().map(word).collect()
     }
 
     fn full_model(&self) -> Option<usize> {
@@ -77,24 +77,14 @@ impl Panel {
     /// What resetting each row to a column costs, by the name of the row.
     pub fn costs(&self, column: &str) -> Vec<(String, f64)> {
         let Some(at) = self.grid.columns.iter().position(|other| other == column) else { return Vec::new() };
-        let rows = self.rows().into_iter().enumerate();
+        let rows = self.map.rows.iter().cloned().enumerate();
         rows.filter_map(|(row, name)| Some((name, self.cost(row, at)?))).collect()
     }
 
     /// The value of a row in the column of the last epoch.
     pub fn last_of(&self, name: &str) -> Option<f64> {
-        let row = self.rows().iter().position(|other| other == name)?;
+        let row = self.map.rows.iter().position(|other| other == name)?;
         self.value(row, self.last()?)
-    }
-
-    fn decimals(&self) -> usize {
-        render::decimals(self.grid.cells.iter().flatten().map(|summary| summary.mean))
-    }
-
-    fn scale(&self) -> Scale {
-        let values = self.grid.cells.iter().flatten().map(|summary| summary.mean);
-        let values = values.chain(self.published.iter().flatten().copied());
-        if self.grid.metric == "error" { Scale { min: 0.0, max: 1.0 } } else { Scale::up_to_largest(values) }
     }
 
     /// What the script needs to know.
@@ -104,24 +94,24 @@ impl Panel {
         let table = |values: &[Option<f64>]| values.chunks(columns).map(<[_]>::to_vec).collect::<Vec<_>>();
         json!({
             "anchor": self.anchor(),
-            "rows": self.rows(),
-            "columns": self.grid.columns.iter().map(|column| heading(column, &self.grid.column_name)).collect::<Vec<_>>(),
+            "rows": self.map.rows,
+            "columns": self.headings(),
             "ours": table(&means),
             "published": table(&self.published),
             "judged": self.is_judged(),
             "last": self.last(),
             "full": self.full_model(),
-            "max": self.scale().max,
-            "decimals": self.decimals(),
+            "max": self.map.scale.max,
+            "decimals": self.map.decimals,
         })
     }
 
     pub(super) fn section(&self) -> Markup {
         html! {
             section class="panel" id=(self.anchor()) {
-                h2 { (self.title) }
+                h2 { (self.map.title) }
                 (self.controls())
-                div class="scroll" tabindex="0" role="group" aria-label=(self.title) { (self.heatmap()) }
+                div class="scroll" tabindex="0" role="group" aria-label=(self.map.title) { (self.heatmap()) }
                 @if self.is_judged() { p class="count" aria-live="polite" { (self.count()) } }
             }
         }
@@ -149,21 +139,20 @@ impl Panel {
     }
 
     fn heatmap(&self) -> Markup {
-        let (rows, scale, decimals) = (self.rows(), self.scale(), self.decimals());
         html! {
             table class="heatmap" {
-                caption class="hidden" { (self.title) ": " (self.grid.metric) }
+                caption class="hidden" { (self.map.title) ": " (self.grid.metric) }
                 thead {
                     tr {
                         th scope="col" { (self.grid.row_names.join(", ")) }
-                        @for column in &self.grid.columns { th scope="col" { (heading(column, &self.grid.column_name)) } }
+                        @for heading in self.headings() { th scope="col" { (heading) } }
                     }
                 }
                 tbody {
-                    @for (i, name) in rows.iter().enumerate() {
+                    @for (i, name) in self.map.rows.iter().enumerate() {
                         tr class=[(Some(i) == self.full_model()).then_some("full")] {
                             th scope="row" { (name) }
-                            @for j in 0..self.grid.columns.len() { (self.cell(i, j, scale, decimals)) }
+                            @for j in 0..self.grid.columns.len() { (self.cell(i, j)) }
                         }
                     }
                 }
@@ -171,19 +160,18 @@ impl Panel {
         }
     }
 
-    fn cell(&self, row: usize, column: usize, scale: Scale, decimals: usize) -> Markup {
+    fn cell(&self, row: usize, column: usize) -> Markup {
         let Some(value) = self.value(row, column) else { return html! { td class="none" { "–" } } };
         let is_critical = self.cost(row, column).is_some_and(|cost| cost > self.threshold);
-        let style = palette::cell(scale.fraction(value), is_critical);
+        let style = palette::cell(self.map.scale.fraction(value), is_critical);
         let told = self.told(row, column);
-        html! { td class=[is_critical.then_some("critical")] style=(style) title=(told) { (number(value, decimals)) } }
+        html! { td class=[is_critical.then_some("critical")] style=(style) title=(told) { (number(value, self.map.decimals)) } }
     }
 
     /// All that is known of a cell, in words.
     fn told(&self, row: usize, column: usize) -> String {
-        let (rows, decimals) = (self.rows(), self.decimals());
-        let heading = heading(&self.grid.columns[column], &self.grid.column_name);
-        let mut told = format!("{}, {heading}", rows[row]);
+        let decimals = self.map.decimals;
+        let mut told = format!("{}, {}", self.map.rows[row], self.headings()[column]);
         if let Some(summary) = self.summary(row, column) {
             _ = write!(told, ": {:.decimals$}", summary.mean);
             if let Some(half) = summary.half_width() {
@@ -207,18 +195,9 @@ impl Panel {
             let at = self.grid.columns.iter().position(|other| other == column).unwrap_or_default();
             let costs: Vec<f64> = (0..self.grid.rows.len()).filter_map(|row| self.cost(row, at)).collect();
             let critical = costs.iter().filter(|cost| **cost > self.threshold).count();
-            let name = heading(column, &self.grid.column_name);
+            let name = order::source(column);
             format!("{name}: {critical} critical, {} robust", costs.len() - critical)
         };
         self.grid.columns.iter().filter(judged).map(of).collect::<Vec<_>>().join(" · ")
-    }
-}
-
-/// What a column is called.
-pub(super) fn heading(column: &str, column_name: &str) -> String {
-    match (column_name, column) {
-        ("source", RERAND) => "re-randomized".to_owned(),
-        ("source", epoch) if epoch.bytes().all(|byte| byte.is_ascii_digit()) => format!("reset to {epoch}"),
-        (_, other) => other.to_owned(),
     }
 }

@@ -95,6 +95,17 @@ impl StageError {
     pub fn with_hint(cause: impl Into<Box<dyn Error + Send + Sync>>, hint: impl Into<String>) -> Self {
         Self::Failed { cause: cause.into(), hint: Some(hint.into()), parameter: None }
     }
+
+    /// A failure that a parameter is to blame for, with a hint that begins with a verb.
+    pub fn of_parameter(
+        cause: impl Into<Box<dyn Error + Send + Sync>>,
+        hint: impl Into<String>,
+        path: impl Into<String>,
+        place: Option<Place>,
+    ) -> Self {
+        let parameter = Some(Parameter { path: path.into(), place });
+        Self::Failed { cause: cause.into(), hint: Some(hint.into()), parameter }
+    }
 }
 
 impl<E: Error + Send + Sync + 'static> From<E> for StageError {

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::table::comparison::{Cell, is_epoch};
-use crate::table::order::{self, FULL_MODEL, RERAND};
+use crate::table::comparison::Cell;
+use crate::table::order::{self, FULL_MODEL, RERAND, is_epoch};
 
 /// Robust or critical, by a threshold that the user chose: a reset is critical if it raises the error of the full
 /// model by more than the threshold. Each side is judged by its own full model.

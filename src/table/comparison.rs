@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::table::classes::{self, Classes};
 use crate::table::grid::{Grid, Summary};
-use crate::table::order::{self, FULL_MODEL};
+use crate::table::order::{self, FULL_MODEL, is_epoch};
 use crate::table::ranks;
 use crate::table::reference::{FINAL, Panel, Published, SOURCE};
 use crate::table::tidy::Tidy;
@@ -209,11 +209,6 @@ fn labels(grid: &Grid, panel: &Panel) -> Result<Vec<String>, CompareError> {
 /// Whether columns are what layers are reset to.
 fn is_source(column_name: &&'static str) -> bool {
     *column_name == SOURCE
-}
-
-/// Whether a column is an epoch that layers are reset to.
-pub(super) fn is_epoch(column: &str) -> bool {
-    column.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 impl Comparison {

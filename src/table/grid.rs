@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx::{self, FileError};
-use crate::table::order;
 use crate::table::tidy::Tidy;
+use crate::table::{label, order};
 
 /// What may be said of a group of values, beside how many there are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -114,6 +114,13 @@ impl GridError {
 }
 
 impl Grid {
+    /// Names of the rows, short enough to head them.
+    pub fn labels(&self) -> Vec<String> {
+        let name =
+            |row: &Vec<String>| row.iter().map(|name| label::short(name)).collect::<Vec<_>>().join(", ");
+        self.rows.iter().map(name).collect()
+    }
+
     /// Arranges summaries by their row and column keys: rows in order of first appearance, columns sorted.
     pub fn new(
         row_names: Vec<String>,

@@ -20,6 +20,20 @@ pub fn natural(a: &str, b: &str) -> Ordering {
     by_size.then_with(|| a.cmp(b))
 }
 
+/// Whether a column is an epoch that layers are reset to.
+pub fn is_epoch(column: &str) -> bool {
+    column.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What heads the column of a source, in words: `re-randomized`, `reset to 8`; another source is called as it is.
+pub fn source(column: &str) -> String {
+    match column {
+        RERAND => "re-randomized".to_owned(),
+        epoch if is_epoch(epoch) => format!("reset to {epoch}"),
+        other => other.to_owned(),
+    }
+}
+
 /// Compares two column headings: `rerand` first, then as [`natural`].
 pub fn headings(a: &str, b: &str) -> Ordering {
     (a != RERAND).cmp(&(b != RERAND)).then_with(|| natural(a, b))

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::table::classes::{Classes, JUDGED, Reset};
 use crate::table::comparison::{Cell, Comparison};
 use crate::table::label;
-use crate::table::order::{self, RERAND};
+use crate::table::order;
 use crate::table::reference::SOURCE;
 
 /// Writes the page.
@@ -37,8 +37,11 @@ fn heading(comparison: &Comparison) -> String {
 
 fn measures(comparison: &Comparison) -> String {
     let largest = &comparison.largest_difference;
-    let column =
-        if comparison.column_name == SOURCE { source(&largest.column) } else { largest.column.clone() };
+    let column = if comparison.column_name == SOURCE {
+        order::source(&largest.column)
+    } else {
+        largest.column.clone()
+    };
     let at = format!("{}, {column}", label::short(&largest.row));
     let mut rows = vec![
         ("mean absolute difference".to_owned(), format!("{:.4}", comparison.mean_absolute_difference)),
@@ -56,7 +59,7 @@ fn measures(comparison: &Comparison) -> String {
             let resets: Vec<_> = classes.resets.iter().filter(|reset| reset.column == column).collect();
             let agree = resets.iter().filter(|reset| reset.critical_ours == reset.critical_published).count();
             if !resets.is_empty() {
-                let name = format!("same class, {} ({}s)", source(column), comparison.row_name);
+                let name = format!("same class, {} ({}s)", order::source(column), comparison.row_name);
                 rows.push((name, format!("{agree} of {}", resets.len())));
             }
         }
@@ -87,7 +90,7 @@ fn classes_section(comparison: &Comparison, classes: &Classes) -> String {
         };
         if resets().next().is_some() {
             let lists = [names(true, true), names(false, false), names(true, false), names(false, true)];
-            _ = writeln!(text, "| {} | {} |", source(column), lists.join(" | "));
+            _ = writeln!(text, "| {} | {} |", order::source(column), lists.join(" | "));
         }
     }
     _ = writeln!(text, "\n| {} | reset | cost, ours | cost, published | class |", comparison.row_name);
@@ -98,7 +101,7 @@ fn classes_section(comparison: &Comparison, classes: &Classes) -> String {
         _ = writeln!(
             text,
             "| {row} | {} | {} | {} | {class} |",
-            source(column),
+            order::source(column),
             signed(*ours),
             signed(*published)
         );
@@ -140,10 +143,6 @@ fn pair(cell: &Cell) -> String {
         (Some(value), Some(around)) => format!("{value:.3} ± {around:.3}"),
     };
     format!("{} ({})", number(cell.ours, cell.half_width), number(cell.published, cell.spread))
-}
-
-fn source(column: &str) -> String {
-    if column == RERAND { "re-randomized".to_owned() } else { format!("reset to {column}") }
 }
 
 fn signed(value: f64) -> String {

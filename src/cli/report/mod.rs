@@ -16,6 +16,7 @@ use crate::cli::reading::Place;
 use crate::cli::{graph, reading};
 use crate::engine::{Plan, Wish, lock};
 use crate::figure::graph as drawing;
+use crate::kinds::figure::{self, HeatmapOptions};
 use crate::kinds::query::Query;
 use crate::kinds::{self, claim};
 use crate::nn::kernels;
@@ -162,7 +163,13 @@ impl<'a> Results<'a> {
             let name = node.node.to_string();
             let title = self.users(place).find_map(|(user, _)| title(user));
             let mut panel = Panel {
-                title: title.unwrap_or_else(|| format!("{name}: {}", grid.metric)),
+                map: figure::heatmap(
+                    &grid,
+                    &HeatmapOptions {
+                        title: title.unwrap_or_else(|| format!("{name}: {}", grid.metric)),
+                        ..HeatmapOptions::default()
+                    },
+                ),
                 name,
                 published: Vec::new(),
                 figure: String::new(),

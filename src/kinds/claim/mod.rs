@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
 use crate::kinds::{CLAIM, rows};
-use crate::stage::{ArtifactType, Context, Inputs, Parameter, ParameterError, Slot, Stage, StageError};
+use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 use crate::table::claim::{self, ClaimError, Judged};
 
 /// Parameters of `claim`.
@@ -70,8 +70,8 @@ fn failure(error: ClaimError) -> StageError {
         ClaimError::Over { at, .. } => format!("over[{at}]"),
         _ => "sql".to_owned(),
     };
-    let (hint, parameter) = (Some(error.hint()), Some(Parameter { path, place: error.place() }));
-    StageError::Failed { cause: Box::new(error), hint, parameter }
+    let (hint, place) = (error.hint(), error.place());
+    StageError::of_parameter(error, hint, path, place)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::figure::chart::{Chart, Form, Point, Series};
 use crate::figure::scale::Scale;
-use crate::kinds::figure::{Labels, rows};
+use crate::kinds::figure::Labels;
 use crate::kinds::parameters;
 use crate::table::grid::{Grid, Summary};
 
@@ -53,7 +53,7 @@ enum Whiskers {
 /// Describes the chart of a grid.
 pub(super) fn chart(grid: &Grid, options: &ChartOptions, form: Form) -> Chart {
     let ChartOptions { over, whiskers, scale, labels, title } = options;
-    let (rows, columns) = (rows(grid), grid.columns.clone());
+    let (rows, columns) = (grid.labels(), grid.columns.clone());
     let point = |summary: &Summary| {
         let whisker = match whiskers {
             Whiskers::Ci95 => summary.half_width(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::figure::colour::Palette;
 use crate::figure::heatmap::Heatmap;
 use crate::figure::scale::Scale;
-use crate::kinds::figure::{Labels, rows};
+use crate::kinds::figure::Labels;
 use crate::table::grid::{Grid, Statistic};
 use crate::table::order::{FULL_MODEL, RERAND};
 use crate::table::render;
@@ -49,7 +49,7 @@ pub fn heatmap(grid: &Grid, options: &HeatmapOptions) -> Heatmap {
         row_title: options.labels.rows(grid),
         column_title: options.labels.columns(grid),
         value_title: options.labels.values.clone().unwrap_or_else(|| value_title(&grid.metric, statistic)),
-        rows: rows(grid),
+        rows: grid.labels(),
         columns: grid.columns.clone(),
         scale: options.scale.unwrap_or(usual),
         palette: Palette::Values,

@@ -13,7 +13,6 @@ use crate::figure::{png, svg};
 use crate::kinds::{FIGURE, TABLE};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 use crate::table::grid::{Grid, GridError};
-use crate::table::label;
 
 use chart::ChartOptions;
 pub use heatmap::{HeatmapOptions, heatmap};
@@ -79,12 +78,6 @@ impl Labels {
     fn rows(&self, grid: &Grid) -> String {
         self.rows.clone().unwrap_or_else(|| grid.row_names.join(", "))
     }
-}
-
-/// Names of the rows.
-fn rows(grid: &Grid) -> Vec<String> {
-    let name = |row: &Vec<String>| row.iter().map(|name| label::short(name)).collect::<Vec<_>>().join(", ");
-    grid.rows.iter().map(name).collect()
 }
 
 impl Stage for Figure {

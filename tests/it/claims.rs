@@ -143,3 +143,14 @@ fn tracked_results_have_their_verdicts() {
     let required = space.run(&["claims", "--require=1,2,3,6,8"]);
     assert_eq!(required.code, 0, "{}", required.stderr);
 }
+
+#[test]
+fn a_folder_without_pipelines_is_told() {
+    let space = Space::new();
+    std::fs::remove_dir(space.path("pipelines")).unwrap();
+    let ran = space.run(&["claims"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("name pipeline files"), "{}", ran.stderr);
+    let none = Space::quick().run(&["claims"]);
+    assert!(none.stderr.contains("there is no claim in these pipeline files"), "{}", none.stderr);
+}

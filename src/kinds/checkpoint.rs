@@ -1,6 +1,6 @@
 //! `checkpoint`: a run with some of its checkpoints.
 //!
-//! The final one is always kept: it is the host of every probe.
+//! The final one is always kept: it is the host of every probe. Another one may take its place.
 
 use std::collections::BTreeSet;
 
@@ -21,6 +21,9 @@ pub struct Checkpoint {
     #[serde(deserialize_with = "parameters::one_or_more")]
     #[schemars(with = "OneOrMore<u32>")]
     epochs: BTreeSet<u32>,
+    /// The epoch whose checkpoint takes the place of the final one, as the host of every probe; absent: the last.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    host: Option<u32>,
 }
 
 impl Stage for Checkpoint {
@@ -34,7 +37,9 @@ impl Stage for Checkpoint {
         let files = &inputs.one("run").files;
         let mut description = Run::open(files).map_err(parameters::run_error)?.description;
         let present = std::mem::take(&mut description.checkpoints);
-        if let Some(epoch) = self.epochs.iter().copied().find(|epoch| !present.contains(epoch)) {
+        description.epochs = self.host.unwrap_or(description.epochs);
+        let wanted = self.epochs.iter().copied().chain(self.host);
+        if let Some(epoch) = wanted.into_iter().find(|epoch| !present.contains(epoch)) {
             return Err(parameters::run_error(RunError::NoCheckpoint { epoch, present }));
         }
         let kept = |epoch: &u32| *epoch == description.epochs || self.epochs.contains(epoch);
@@ -72,6 +77,22 @@ mod tests {
         assert_eq!(some.description.checkpoints, [0, 3, 12]);
         assert_eq!(some.params(3).unwrap(), whole.params(3).unwrap());
         assert_eq!(some.final_params().unwrap(), whole.final_params().unwrap());
+    }
+
+    /// Also of later checkpoints: what a layer of epoch 3 is worth with the others of epoch 12, and the other way round.
+    #[test]
+    fn another_host_takes_the_place_of_the_final_one() {
+        let bench = Bench::new();
+        let whole = bench.run(0);
+        let parameters = json!({"epochs": [0, 12], "host": 3});
+        let early = bench.stage("early", &KIND, &parameters, &[("run", &whole)]).unwrap();
+        let (whole, early) = (Run::open(&whole.files).unwrap(), Run::open(&early.files).unwrap());
+        assert_eq!((early.description.epochs, &early.description.checkpoints[..]), (3, &[0, 3, 12][..]));
+        assert_eq!(early.final_params().unwrap(), whole.params(3).unwrap());
+        assert_eq!(early.params(12).unwrap(), whole.final_params().unwrap());
+        let none = json!({"epochs": [0], "host": 2});
+        let (message, _) = complaint(bench.stage("none", &KIND, &none, &[("run", &bench.run(0))]));
+        assert_eq!(message, "the run has no checkpoint of epoch 2, only of 0, 1, 3, 4, 12");
     }
 
     #[test]

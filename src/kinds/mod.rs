@@ -12,15 +12,18 @@ pub mod evaluate;
 pub mod figure;
 #[cfg(test)]
 mod fixture;
+pub mod greedy;
 pub mod images;
 pub mod import;
 #[cfg(test)]
 mod incremental;
 pub mod parameters;
 pub mod query;
+pub mod recover;
 pub mod reset;
 mod rows;
 pub mod sample;
+pub mod similarity;
 #[cfg(test)]
 mod testing;
 pub mod train;
@@ -57,7 +60,10 @@ pub static KINDS: &[Kind] = &[
     Kind::of::<import::Import>(),
     Kind::of::<checkpoint::Checkpoint>(),
     Kind::of::<reset::Reset>(),
+    Kind::of::<greedy::Greedy>(),
     Kind::of::<evaluate::Evaluate>(),
+    Kind::of::<recover::Recover>(),
+    Kind::of::<similarity::Similarity>(),
     Kind::of::<attack::Attack>(),
     Kind::of::<distance::Distances>(),
     Kind::of::<aggregate::Aggregate>(),

@@ -107,6 +107,41 @@ struct Path {
     from: u32,
     /// How far along: 0 is the checkpoint, 1 the final values.
     alphas: BTreeSet<Alpha>,
+    /// Standard deviations of normal noise on every number, as module criticality asks for; absent: no noise.
+    #[serde(default, skip_serializing_if = "parameters::is_default")]
+    sigmas: BTreeSet<Alpha>,
+    /// How many noises, of each point and deviation.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    draws: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
+impl Path {
+    /// Its points, noise by noise.
+    fn sources(&self) -> Vec<Source> {
+        let Self { from: epoch, draws, .. } = *self;
+        let at = |alpha: Alpha| {
+            if self.sigmas.is_empty() {
+                return vec![Source::Path { epoch, alpha }];
+            }
+            let noise = move |sigma: &Alpha| {
+                (0..draws).map({
+                    let sigma = *sigma;
+                    move |draw| Source::Noisy { epoch, alpha, sigma, draw }
+                })
+            };
+            self.sigmas.iter().flat_map(noise).collect()
+        };
+        self.alphas.iter().flat_map(|alpha| at(*alpha)).collect()
+    }
 }
 
 #[derive(PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -133,9 +168,7 @@ impl Reset {
         let draws = 0..self.rerand.as_ref().map_or(0, |rerand| rerand.draws);
         let draws = draws.map(|draw| Source::Rerand { draw });
         let epochs = epochs.into_iter().map(|epoch| Source::Reinit { epoch });
-        let path = self.path.iter().flat_map(|path| {
-            path.alphas.iter().map(|alpha| Source::Path { epoch: path.from, alpha: *alpha })
-        });
+        let path = self.path.iter().flat_map(Path::sources);
         let matched = 0..self.matched.as_ref().map_or(0, |matched| matched.draws);
         let matched = matched.map(|draw| Source::Matched { draw });
         Ok(draws.chain(epochs).chain(path).chain(matched).collect())
@@ -171,6 +204,12 @@ impl Stage for Reset {
             }
             Self { path: Some(Path { alphas, .. }), .. } if alphas.is_empty() => {
                 ("path.alphas", "the list of points is empty", "name one from 0 to 1, or leave 'path' out")
+            }
+            Self { path: Some(Path { draws: 0, .. }), .. } => {
+                ("path.draws", "there are 0 draws", "ask for one at least, or leave 'sigmas' out")
+            }
+            Self { path: Some(Path { sigmas, draws: 2.., .. }), .. } if sigmas.is_empty() => {
+                ("path.draws", "there is no noise to draw", "give 'sigmas', or leave 'draws' out")
             }
             Self { reinit, rerand: None, path: None, matched: None, .. }
                 if parameters::is_default(reinit) =>
@@ -249,6 +288,13 @@ mod tests {
     }
 
     #[test]
+    fn a_path_with_noise_has_each_deviation_in_each_draw() {
+        let path = json!({"alphas": [0, 0.5], "sigmas": [0.1, 0.01], "draws": 2});
+        let lines = list(&json!({"layers": ["layer1"], "path": path}));
+        assert_eq!(lines, ["layer1 path00", "layer1 path01"].repeat(4));
+    }
+
+    #[test]
     fn what_is_not_in_the_run_is_named() {
         let bench = Bench::new();
         let run = bench.run(0);
@@ -271,6 +317,8 @@ mod tests {
             (json!({"layers": "each", "rerand": {"draws": 0}}), "rerand.draws"),
             (json!({"layers": "each", "matched": {"draws": 0}}), "matched.draws"),
             (json!({"layers": "each", "path": {"alphas": []}}), "path.alphas"),
+            (json!({"layers": "each", "path": {"alphas": [1], "sigmas": [1], "draws": 0}}), "path.draws"),
+            (json!({"layers": "each", "path": {"alphas": [1], "draws": 2}}), "path.draws"),
             (json!({"layers": [], "reinit": "all"}), "layers"),
             (json!({"layers": ["layer1", []], "reinit": "all"}), "layers"),
         ] {

@@ -22,6 +22,9 @@ pub use crate::nn::source::Source;
 /// The row in which every layer is reset.
 pub const FULL_MODEL: &str = "fullmodel";
 
+/// A number that some sources have.
+type Number = fn(Source) -> Option<f64>;
+
 const VERSION: u32 = 1;
 const FILE: &str = "patches.json";
 
@@ -200,23 +203,27 @@ impl Patches {
         Self { version: VERSION, model, seed, rerand_seed, recalibrate: 0, patches: patches.collect() }
     }
 
-    /// Columns of a tidy table that say which reset a row is about; `alpha` only where a source has one.
+    /// Columns of a tidy table that say which reset a row is about; `alpha` and `sigma` only where a source has one.
     pub fn columns(&self) -> Vec<&'static str> {
-        let alpha = self.has_alpha().then_some("alpha");
-        ["model", "layer", "source", "epoch"].into_iter().chain(alpha).chain(["draw"]).collect()
+        let optional = self.optional().into_iter().map(|(name, _)| name);
+        ["model", "layer", "source", "epoch"].into_iter().chain(optional).chain(["draw"]).collect()
     }
 
     /// The cells of these columns.
     pub fn cells(&self, patch: &Patch) -> Vec<String> {
         let [source, epoch, draw] = patch.source.columns();
-        let alpha = patch.source.alpha().map(|alpha| alpha.to_string()).unwrap_or_default();
-        let alpha = self.has_alpha().then_some(alpha);
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let optional = self.optional().into_iter().map(|(_, value)| number(value(patch.source)));
         let head = [self.model.clone(), patch.layer.clone(), source, epoch];
-        head.into_iter().chain(alpha).chain([draw]).collect()
+        head.into_iter().chain(optional).chain([draw]).collect()
     }
 
-    fn has_alpha(&self) -> bool {
-        self.patches.iter().any(|patch| patch.source.alpha().is_some())
+    /// The columns that not every table has, and their values.
+    fn optional(&self) -> Vec<(&'static str, Number)> {
+        let columns: [(_, Number); 2] = [("alpha", Source::alpha), ("sigma", Source::sigma)];
+        let is_there =
+            |value: fn(Source) -> Option<f64>| self.patches.iter().any(|patch| value(patch.source).is_some());
+        columns.into_iter().filter(|(_, value)| is_there(*value)).collect()
     }
 
     /// Writes `patches.json`.
@@ -275,7 +282,7 @@ impl Row {
     }
 
     /// Layers at once, labelled by their names.
-    pub(super) fn of(layers: Vec<LayerName>) -> Self {
+    pub fn of(layers: Vec<LayerName>) -> Self {
         let label = layers.iter().map(LayerName::as_str).collect::<Vec<_>>().join("+");
         Self { label, layers }
     }

@@ -27,6 +27,18 @@ pub enum Source {
         /// How far along.
         alpha: Alpha,
     },
+    /// Such a point with normal noise on every number: (1 − α) θ^τ + α θ^T + σ u. What module criticality asks for (Chatterji, Neyshabur and
+    /// Sedghi, "The intriguing role of module criticality in the generalization of deep networks", 2020). Running means and variances have no noise.
+    Noisy {
+        /// The checkpoint's epoch τ.
+        epoch: u32,
+        /// How far along.
+        alpha: Alpha,
+        /// The noise's standard deviation.
+        sigma: Alpha,
+        /// Which noise, from 0.
+        draw: u32,
+    },
     /// The final values, moved in a random direction by as much as training moved the layer: θ^T + ‖θ^T − θ⁰‖ u / ‖u‖, u normal. What
     /// distance alone would do. Running means and variances stay.
     Matched {
@@ -75,6 +87,7 @@ impl Source {
             Self::Rerand { draw } => ["rerand".to_owned(), String::new(), draw.to_string()],
             Self::Reinit { epoch } => ["reinit".to_owned(), epoch.to_string(), String::new()],
             Self::Path { epoch, .. } => ["path".to_owned(), epoch.to_string(), String::new()],
+            Self::Noisy { epoch, draw, .. } => ["path".to_owned(), epoch.to_string(), draw.to_string()],
             Self::Matched { draw } => ["matched".to_owned(), String::new(), draw.to_string()],
         }
     }
@@ -82,7 +95,15 @@ impl Source {
     /// The column `alpha`, which tables have where a source has one.
     pub fn alpha(self) -> Option<f64> {
         match self {
-            Self::Path { alpha, .. } => Some(alpha.into()),
+            Self::Path { alpha, .. } | Self::Noisy { alpha, .. } => Some(alpha.into()),
+            _ => None,
+        }
+    }
+
+    /// The column `sigma`, likewise.
+    pub fn sigma(self) -> Option<f64> {
+        match self {
+            Self::Noisy { sigma, .. } => Some(sigma.into()),
             _ => None,
         }
     }
@@ -95,6 +116,10 @@ impl Source {
             Self::Rerand { draw } => Ok(run.network().draw(seed(), draw)),
             Self::Path { epoch, alpha } => {
                 Ok(between(&run.params(epoch)?, &run.final_params()?, alpha.into()))
+            }
+            Self::Noisy { epoch, alpha, sigma, draw } => {
+                let values = between(&run.params(epoch)?, &run.final_params()?, alpha.into());
+                Ok(with_noise(values, sigma.into(), seed(), draw))
             }
             Self::Matched { draw } => {
                 let layers: Vec<_> = run.network().layers().iter().map(|layer| layer.name.as_str()).collect();
@@ -121,9 +146,22 @@ fn between(start: &Params, end: &Params, alpha: f64) -> Params {
     Params(start.iter().zip(end).map(blend).collect())
 }
 
+/// Adds σ u to what was learned, u normal: of equal draws it is the same at every σ, so that errors over σ differ by σ alone.
+fn with_noise(mut values: Params, sigma: f64, seed: u64, draw: u32) -> Params {
+    for tensor in values.0.iter_mut().filter(|tensor| is_learned(tensor)) {
+        let mut stream = rng::stream(seed, &["noise", &draw.to_string(), &tensor.name]);
+        let noise = tensor.values.iter_mut();
+        noise.for_each(|value| *value = (f64::from(*value) + sigma * stream.normal()) as f32);
+    }
+    values
+}
+
+fn is_learned(tensor: &Parameter) -> bool {
+    !tensor.name.contains(".running_")
+}
+
 /// Moves each layer in a direction of its own, as far as it is from `start`.
 fn moved(layers: &[&str], start: &Params, mut end: Params, seed: u64, draw: u32) -> Params {
-    let is_learned = |tensor: &Parameter| !tensor.name.contains(".running_");
     for layer in layers {
         let places: Vec<usize> = (0..end.0.len())
             .filter(|place| {
@@ -188,6 +226,26 @@ mod tests {
             assert!(cosine.abs() < 0.35, "draws are independent: {cosine}");
         }
         assert_eq!(go(0), go(0));
+    }
+
+    #[test]
+    fn noise_has_its_deviation_and_leaves_statistics_alone() {
+        let arch: Arch =
+            serde_json::from_str(r#"{"vgg": {"depth": 11, "width": 8, "head": 64, "bn": true}}"#).unwrap();
+        let params = arch.network([3, 32, 32], 10).init(0);
+        let noisy = |sigma, draw| with_noise(params.clone(), sigma, 5, draw);
+        assert_eq!((noisy(0.0, 0), noisy(0.1, 0)), (params.clone(), noisy(0.1, 0)));
+        let (mut count, mut squares, mut product) = (0.0, 0.0, 0.0);
+        for (before, (once, other)) in params.iter().zip(noisy(0.1, 0).iter().zip(&noisy(0.1, 1))) {
+            assert!(is_learned(before) || before == once, "{}", before.name);
+            let steps = before.values.iter().zip(once.values.iter().zip(&other.values));
+            for (before, (once, other)) in steps.filter(|_| is_learned(before)) {
+                let (once, other) = (f64::from(once - before), f64::from(other - before));
+                (count, squares, product) = (count + 1.0, squares + once * once, product + once * other);
+            }
+        }
+        assert!((squares / count / 0.01 - 1.0).abs() < 0.05, "variance {}", squares / count);
+        assert!((product / squares).abs() < 0.05, "draws are independent: {}", product / squares);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Acting {
     /// Examples per step.
     batch: usize,
     /// How gradients become steps, with the learning rate of the epoch.
-    optimizer: Optimizer,
+    pub(super) optimizer: Optimizer,
     /// Layers that stay as they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     frozen: Vec<LayerName>,
@@ -107,13 +107,13 @@ pub struct Trainer<'a> {
 
 /// Examples of one step.
 #[derive(Default)]
-struct Batch {
-    input: Vec<f32>,
-    labels: Vec<u16>,
+pub(super) struct Batch {
+    pub(super) input: Vec<f32>,
+    pub(super) labels: Vec<u16>,
 }
 
 impl Batch {
-    fn load(&mut self, examples: &Labelled, indices: &[u32], features: usize) {
+    pub(super) fn load(&mut self, examples: &Labelled, indices: &[u32], features: usize) {
         const TASK: usize = 16;
         self.input.resize(indices.len() * features, 0.0);
         let rows = self.input.par_chunks_mut(TASK * features);

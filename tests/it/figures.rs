@@ -38,7 +38,7 @@ fn every_pipeline_is_sound_at_every_scale() {
     for name in scaled() {
         let file = format!("pipelines/{name}");
         let mut plans = BTreeSet::new();
-        for scale in [None, Some("day"), Some("hour"), Some("minute")] {
+        for scale in [None, Some("day"), Some("evening"), Some("hour"), Some("minute")] {
             let mut arguments = vec!["plan", &file, "--json"];
             arguments.extend(scale.into_iter().flat_map(|scale| ["--scale", scale]));
             let plan = space.run(&arguments);

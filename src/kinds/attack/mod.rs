@@ -22,9 +22,8 @@ use crate::kinds::{DATASET, PROBES, RUN, parameters};
 use crate::nn::attack::stochastic::Stochastic;
 use crate::nn::attack::target::Target;
 use crate::nn::attack::{Attack as Way, Cancelled, Limits, Trial};
-use crate::nn::kernels;
 use crate::nn::reset::Source;
-use crate::nn::run::{self, Description, Run, RunError};
+use crate::nn::run::Run;
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 
 /// Parameters of `attack`.
@@ -117,14 +116,6 @@ fn step_size() -> Fraction {
     Fraction(2.0 / 255.0)
 }
 
-/// The dataset has fewer test images than are to be attacked.
-#[derive(Debug, thiserror::Error)]
-#[error("{wanted} images are to be attacked, and the test split has {present}")]
-struct TooFewImages {
-    wanted: usize,
-    present: usize,
-}
-
 impl Stage for Attack {
     const KIND: &'static str = "attack";
     const VERSION: u32 = 1;
@@ -165,13 +156,7 @@ impl Stage for Attack {
         if !missing.is_empty() {
             let examples = data::load(&inputs.one("data").files, Split::Test)?;
             evaluate::check(&run, &examples)?;
-            if examples.len() < self.examples {
-                let error = TooFewImages { wanted: self.examples, present: examples.len() };
-                return Err(StageError::with_hint(
-                    error,
-                    format!("give 'examples: {}' at most", examples.len()),
-                ));
-            }
+            evaluate::check_count(&examples, Split::Test, self.examples)?;
             let work = Work { stage: self, run: &run, stochastic, examples, context };
             work.measure(&missing, &mut cells)?;
         }
@@ -198,20 +183,12 @@ impl Attack {
 
     /// Where the cells are: those of one host, measured on one dataset with the same settings.
     fn key(&self, run: &Run, inputs: &Inputs) -> Result<Digest, StageError> {
-        let Description { arch, shape, classes, epochs, seed, checkpoints, .. } = &run.description;
-        let network = serde_json::to_value((arch, shape, classes)).expect("a network is plain data");
-        let host = inputs.one("run").digests.get(&run::checkpoint_name(*epochs));
-        let missing = || RunError::NoCheckpoint { epoch: *epochs, present: checkpoints.clone() };
-        let host = host.ok_or_else(missing).map_err(parameters::run_error)?;
         let settings = serde_json::to_value(Self { attacks: BTreeSet::new(), repeats: 0, ..*self });
         let settings = settings.expect("parameters have string keys and finite numbers");
         let mut fields = Fields::new("layerwise attacks v1");
         fields.add("version", &Self::VERSION.to_le_bytes());
-        fields.add("numerics", kernels::numerics_class().as_bytes());
-        fields.add("network", &canonical::bytes(&network));
-        fields.add("seed", &seed.to_le_bytes());
-        fields.add("host", host.bytes());
-        fields.add("data", inputs.one("data").digest().bytes());
+        evaluate::names::host(&mut fields, run, inputs).map_err(parameters::run_error)?;
+        fields.add("seed", &run.description.seed.to_le_bytes());
         fields.add("settings", &canonical::bytes(&settings));
         Ok(fields.finish())
     }
@@ -373,7 +350,7 @@ mod tests {
             complaint(bench.stage("attacked", &KIND, &parameters, &inputs))
         };
         let (message, hint) = told(json!({"examples": 31}));
-        assert_eq!(message, "31 images are to be attacked, and the test split has 30");
+        assert_eq!(message, "31 examples are asked for, and the test split has 30");
         assert_eq!(hint, "give 'examples: 30' at most");
         let (message, hint) = told(json!({"examples": 30, "stochastic": {"stages": 1, "sets": 2}}));
         assert!(

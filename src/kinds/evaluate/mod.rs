@@ -3,6 +3,7 @@
 //! Single results are kept (`cells`): a layer, a draw, an epoch, a metric or a split more costs only the probes that it adds.
 
 pub(super) mod cells;
+pub(super) mod names;
 mod recalibrated;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,18 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::base::canonical;
 use crate::base::digest::{Digest, Fields};
 use crate::base::fsx;
 use crate::data::{self, Examples, Split};
 use crate::kinds::evaluate::cells::Cells;
 use crate::kinds::parameters::OneOrMore;
 use crate::kinds::{DATASET, PATCHES, PROBES, RUN, parameters};
-use crate::nn::kernels;
 use crate::nn::metric::Metric;
 use crate::nn::probe::{ProbeError, Probes};
 use crate::nn::reset::{self, Patch, Patches, Source};
-use crate::nn::run::{self, Description, Run, RunError};
+use crate::nn::run::{Run, RunError};
 use crate::stage::{ArtifactType, Context, Inputs, Slot, Stage, StageError};
 
 /// How many patches are evaluated before their cells are stored: an interruption costs no more, and what the patches share (the
@@ -91,6 +90,45 @@ pub(super) fn check(run: &Run, examples: &Examples) -> Result<(), StageError> {
     Err(StageError::with_hint(error, hint))
 }
 
+/// A split has fewer examples than are asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{wanted} examples are asked for, and the {} split has {present}", split.as_str())]
+struct TooFewExamples {
+    wanted: usize,
+    split: Split,
+    present: usize,
+}
+
+/// Refuses to take more examples than there are; the parameter is called `examples`.
+pub(super) fn check_count(examples: &Examples, split: Split, wanted: usize) -> Result<(), StageError> {
+    let present = examples.len();
+    if wanted <= present {
+        return Ok(());
+    }
+    let (error, hint) =
+        (TooFewExamples { wanted, split, present }, format!("give 'examples: {present}' at most"));
+    Err(StageError::of_parameter(error, hint, "examples", None))
+}
+
+/// One metric on one split, patch by patch.
+pub(super) fn measure(
+    patches: Patches,
+    metric: Metric,
+    split: Split,
+    inputs: &Inputs,
+    context: &Context,
+) -> Result<Vec<f64>, StageError> {
+    let run = Run::open(&inputs.one("run").files).map_err(parameters::run_error)?;
+    let work = Work::new(run, patches, &[metric].into(), inputs, context).map_err(parameters::run_error)?;
+    let mut probed = [work.known(split)?];
+    work.evaluate(&mut probed)?;
+    let [Probed { cells, .. }] = &probed;
+    let value = |names: &BTreeMap<Metric, Digest>| {
+        cells.get(names[&metric]).expect("what was missing has been evaluated")
+    };
+    Ok(work.names.iter().map(value).collect())
+}
+
 /// What an execution works with.
 struct Work<'a> {
     run: Run,
@@ -124,62 +162,20 @@ impl<'a> Work<'a> {
         Ok(work)
     }
 
-    /// What each cell is called: by the layers, what they are overwritten with, and what is measured. Not by the row's label or the
-    /// epoch's number: the values count.
+    /// What each cell is called.
     fn names(&self, metrics: &BTreeSet<Metric>) -> Result<Vec<BTreeMap<Metric, Digest>>, RunError> {
         let name = |patch: &Patch| {
-            let mut fields = Fields::new("layerwise patch v1");
-            for layer in &patch.layers {
-                fields.add("layer", layer.as_str().as_bytes());
-            }
-            for kept in &patch.keep {
-                fields.add("keep", serde_json::to_string(kept).expect("a word").as_bytes());
-            }
-            match patch.source {
-                Source::Reinit { epoch } => fields.add("checkpoint", self.checkpoint(epoch)?.bytes()),
-                Source::Rerand { draw } => {
-                    fields.add("seed", &self.run.description.seed.to_le_bytes());
-                    fields.add("rerand seed", &self.patches.rerand_seed.to_le_bytes());
-                    fields.add("draw", &draw.to_le_bytes());
-                }
-                Source::Path { epoch, alpha } => {
-                    fields.add("path from", self.checkpoint(epoch)?.bytes());
-                    fields.add("alpha", &f64::from(alpha).to_le_bytes());
-                }
-                Source::Matched { draw } => {
-                    fields.add("seed", &self.run.description.seed.to_le_bytes());
-                    fields.add("rerand seed", &self.patches.rerand_seed.to_le_bytes());
-                    fields.add("matched from", self.checkpoint(0)?.bytes());
-                    fields.add("direction", &draw.to_le_bytes());
-                }
-            }
-            if self.patches.recalibrate > 0 {
-                fields.add("recalibrate", &self.patches.recalibrate.to_le_bytes());
-            }
-            let patch = fields.finish();
+            let patch = names::patch(patch, &self.patches, &self.run, self.inputs)?;
             Ok(metrics.iter().map(|metric| (*metric, measured(patch, *metric))).collect())
         };
         self.patches.patches.iter().map(name).collect()
     }
 
-    /// The digest of a checkpoint's file.
-    fn checkpoint(&self, epoch: u32) -> Result<Digest, RunError> {
-        let present = &self.run.description.checkpoints;
-        let digests = &self.inputs.one("run").digests;
-        let digest = digests.get(&run::checkpoint_name(epoch)).filter(|_| present.contains(&epoch));
-        digest.copied().ok_or_else(|| RunError::NoCheckpoint { epoch, present: present.clone() })
-    }
-
     /// Where the cells on a split are: those of one host, measured on one set of examples.
     fn key(&self, split: Split) -> Result<Digest, RunError> {
-        let Description { arch, shape, classes, epochs, .. } = &self.run.description;
-        let network = serde_json::to_value((arch, shape, classes)).expect("a network is plain data");
         let mut fields = Fields::new("layerwise probes v1");
         fields.add("version", &Evaluate::VERSION.to_le_bytes());
-        fields.add("numerics", kernels::numerics_class().as_bytes());
-        fields.add("network", &canonical::bytes(&network));
-        fields.add("host", self.checkpoint(*epochs)?.bytes());
-        fields.add("data", self.inputs.one("data").digest().bytes());
+        names::host(&mut fields, &self.run, self.inputs)?;
         fields.add("split", split.as_str().as_bytes());
         Ok(fields.finish())
     }

@@ -1,21 +1,24 @@
 //! `figure`: draws a table.
 
-mod chart;
 mod heatmap;
+mod lines_or_bars;
+mod scatter;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
-use crate::figure::chart::Form;
+use crate::figure::chart::{self, Form};
 use crate::figure::scale::Scale;
 use crate::figure::{png, svg};
 use crate::kinds::{FIGURE, TABLE};
 use crate::stage::{ArtifactType, Context, Inputs, ParameterError, Slot, Stage, StageError};
 use crate::table::grid::{Grid, GridError};
+use crate::table::tidy::Tidy;
 
-use chart::ChartOptions;
 pub use heatmap::{HeatmapOptions, heatmap};
+use lines_or_bars::{ChartOptions, lines_or_bars};
+use scatter::ScatterOptions;
 
 /// Parameters of `figure`: the form, and what it needs.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +30,8 @@ pub enum Figure {
     Lines(ChartOptions),
     /// Bars, likewise.
     Bars(ChartOptions),
+    /// A point per row: one column against another, of any table.
+    Scatter(ScatterOptions),
 }
 
 impl Figure {
@@ -36,15 +41,20 @@ impl Figure {
             Self::Heatmap(options) => ("heatmap", options.scale),
             Self::Lines(options) => ("lines", options.scale),
             Self::Bars(options) => ("bars", options.scale),
+            Self::Scatter(_) => ("scatter", None),
         }
     }
 
-    fn draw(&self, grid: &Grid) -> String {
-        match self {
-            Self::Heatmap(options) => svg::heatmap(&heatmap(grid, options)),
-            Self::Lines(options) => crate::figure::chart::svg(&chart::chart(grid, options, Form::Lines)),
-            Self::Bars(options) => crate::figure::chart::svg(&chart::chart(grid, options, Form::Bars)),
-        }
+    fn draw(&self, inputs: &Inputs) -> Result<String, StageError> {
+        Ok(match self {
+            Self::Heatmap(options) => svg::heatmap(&heatmap(&read(inputs)?, options)),
+            Self::Lines(options) => chart::svg(&lines_or_bars(&read(inputs)?, options, Form::Lines)),
+            Self::Bars(options) => chart::svg(&lines_or_bars(&read(inputs)?, options, Form::Bars)),
+            Self::Scatter(options) => {
+                let rows = Tidy::read(inputs.one("table").path("table.csv")?)?;
+                crate::figure::scatter::svg(&scatter::scatter(&rows, options)?)
+            }
+        })
     }
 }
 
@@ -99,7 +109,7 @@ impl Stage for Figure {
     }
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
-        let drawing = self.draw(&read(inputs)?);
+        let drawing = self.draw(inputs)?;
         fsx::write_atomic(&context.out.join("figure.svg"), drawing.as_bytes())?;
         fsx::write_atomic(&context.out.join("figure.png"), &png::draw(&drawing)?)?;
         Ok(())

@@ -51,7 +51,7 @@ enum Whiskers {
 }
 
 /// Describes the chart of a grid.
-pub(super) fn chart(grid: &Grid, options: &ChartOptions, form: Form) -> Chart {
+pub(super) fn lines_or_bars(grid: &Grid, options: &ChartOptions, form: Form) -> Chart {
     let ChartOptions { over, whiskers, scale, labels, title } = options;
     let (rows, columns) = (grid.labels(), grid.columns.clone());
     let point = |summary: &Summary| {
@@ -114,7 +114,7 @@ mod tests {
             let of_series = |series: &Series| series.points.iter().map(|p| p.map(|p| p.value)).collect();
             chart.series.iter().map(of_series).collect()
         };
-        let lines = chart(&grid(), &ChartOptions::default(), Form::Lines);
+        let lines = lines_or_bars(&grid(), &ChartOptions::default(), Form::Lines);
         assert_eq!(
             (&lines.places[..], &lines.series[1].name[..]),
             (&["layer1".into(), "layer2–3".into()][..], "0")
@@ -124,7 +124,7 @@ mod tests {
         assert!((lines.scale.max - 1.1).abs() < 1e-12, "up to the end of a whisker");
         let options =
             ChartOptions { over: Over::Columns, whiskers: Whiskers::Std, ..ChartOptions::default() };
-        let bars = chart(&grid(), &options, Form::Bars);
+        let bars = lines_or_bars(&grid(), &options, Form::Bars);
         assert_eq!((&bars.places, bars.series.len()), (&grid().columns, 2));
         assert_eq!(values(&bars), [[Some(0.9), Some(0.5), Some(0.1)], [Some(0.8), Some(0.2), None]]);
         assert_eq!(bars.series[0].points[0].unwrap().whisker, Some(0.1));

@@ -20,7 +20,7 @@ SHORT := fig1 fig8
 FIGURES := fig2-mnist fig2-cifar10 fig3 fig4 fig6-9-10 fig11 fig12 fig14-17 fig15-18 table1 table2 table3
 SCALE ?= paper
 
-paper: build ## every figure and table, at SCALE=paper, day, hour or minute; goes on where it was interrupted
+paper: build ## every figure and table, at SCALE=paper, day, evening, hour or minute; goes on where it was interrupted
 	@for name in $(SHORT); do $(BINARY) run pipelines/$$name.yaml || exit 1; done
 	@for name in $(FIGURES); do \
 	  $(BINARY) run pipelines/$$name.yaml $(if $(filter-out paper,$(SCALE)),--scale $(SCALE)) || exit 1; \

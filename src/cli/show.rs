@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::base::digest::Digest;
+use crate::base::fsx;
 use crate::base::suggest;
 use crate::cli::content::{self, Content, Manner};
 use crate::cli::failure::{Failure, Style};
@@ -15,6 +16,8 @@ use crate::cli::reading::{self, Place};
 use crate::pipeline::KeyedNode;
 use crate::store::prefix::LEAST_DIGITS;
 use crate::store::{Output, Record, Store};
+use crate::table::parquet;
+use crate::table::tidy::Tidy;
 
 /// A single text file up to this size is shown below the listing of its stage.
 const SMALL: u64 = 4096;
@@ -32,6 +35,9 @@ pub(super) struct Show {
     /// Show every row of a table
     #[arg(long)]
     all: bool,
+    /// Write a table as Parquet to a file, in a build with the feature `parquet`
+    #[arg(long, value_name = "FILE")]
+    parquet: Option<PathBuf>,
     #[command(flatten)]
     place: Place,
 }
@@ -85,9 +91,16 @@ impl Show {
                     message: format!("stage '{title}' has no file '{file}'"),
                     hint: suggest::hint(&file, names()),
                 })?;
+                if let Some(target) = &self.parquet {
+                    return write_parquet(&store.object_path(output.digest), &output.name, target);
+                }
                 let content = content::open(&output.name, &store.object_path(output.digest), manner)?;
                 self.print_content(Some(&output.name), output.digest, content)
             }
+            _ if self.parquet.is_some() => Err(Failure::Input {
+                message: "no table is named that could be written as Parquet".to_owned(),
+                hint: "name a file of a stage, as in 'layerwise show pipelines/fig1.yaml probes/probes.csv --parquet probes.parquet'".to_owned(),
+            }),
             Found::Object(digest) => {
                 let content = content::open("", &store.object_path(digest), manner)?;
                 self.print_content(None, digest, content)
@@ -132,6 +145,20 @@ impl Show {
         }
         page::print(text)
     }
+}
+
+/// Writes a table, typed, in the place of whatever was there.
+fn write_parquet(table: &Path, name: &str, target: &Path) -> Result<(), Failure> {
+    let no_table = |error: &dyn std::fmt::Display| Failure::Input {
+        message: format!("'{name}' is no table: {error}"),
+        hint: "name a file with rows, as in table.csv or probes.csv".to_owned(),
+    };
+    let rows = Tidy::parse(&fsx::read(table)?).map_err(|error| no_table(&error))?;
+    let bytes = parquet::bytes(&rows).map_err(|error| Failure::Input {
+        message: error.to_string(),
+        hint: error.hint().unwrap_or_default(),
+    })?;
+    Ok(fsx::write_atomic(target, &bytes)?)
 }
 
 /// `train, made 2026-11-25 13:50:31 UTC in 12.3 s on 2 threads of host at revision 97ed4f6, key 59c5d2a1b0c4`.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
 use crate::kinds::parameters::OneOrMore;
-use crate::kinds::{DISTANCES, PATCHES, RUN, parameters};
+use crate::kinds::{DISTANCES, PATCHES, RUN, parameters, rows};
 use crate::nn::distance::{self, Distance};
 use crate::nn::reset::{self, FULL_MODEL, Patches};
 use crate::nn::run::Run;
@@ -60,17 +60,9 @@ impl Distances {
     }
 
     fn table(&self, patches: &Patches, results: &[Vec<f64>]) -> Result<Vec<u8>, csv::Error> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(patches.columns().iter().chain(&["metric", "value"]))?;
-        for (patch, results) in patches.patches.iter().zip(results) {
-            let head = patches.cells(patch);
-            for (metric, value) in self.metrics.iter().zip(results) {
-                table.write_record(
-                    head.iter().map(String::as_str).chain([metric.as_str(), &value.to_string()]),
-                )?;
-            }
-        }
-        table.into_inner().map_err(|e| e.into_error().into())
+        let row = |(metric, value): (&Distance, &f64)| vec![metric.as_str().to_owned(), value.to_string()];
+        let measurements = |index: usize| self.metrics.iter().zip(&results[index]).map(row).collect();
+        rows::of_patches(patches, &["metric", "value"], measurements)
     }
 }
 

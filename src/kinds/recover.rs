@@ -13,7 +13,7 @@ use crate::base::fsx;
 use crate::data::{self, Examples, Split};
 use crate::kinds::evaluate::{self, cells::Cells, names};
 use crate::kinds::parameters::OneOrMore;
-use crate::kinds::{DATASET, PATCHES, PROBES, RUN, parameters};
+use crate::kinds::{DATASET, PATCHES, PROBES, RUN, parameters, rows};
 use crate::nn::evaluate::score;
 use crate::nn::examples::Labelled;
 use crate::nn::optimizer::Optimizer;
@@ -126,20 +126,15 @@ impl Recover {
     }
 
     fn table(&self, patches: &Patches, called: &[Digest], cells: &Cells) -> Result<Vec<u8>, csv::Error> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(patches.columns().iter().chain(&["step", "split", "metric", "value"]))?;
-        for (patch, called) in patches.patches.iter().zip(called) {
-            let head = patches.cells(patch);
-            for (step, split, metric) in self.measured() {
-                let value = cells
-                    .get(cell(*called, (step, split, metric)))
-                    .expect("what was missing has been measured");
-                let [step, value] = [step.to_string(), value.to_string()];
-                let tail = [&step, split.as_str(), metric, &value];
-                table.write_record(head.iter().map(String::as_str).chain(tail))?;
-            }
-        }
-        table.into_inner().map_err(|e| e.into_error().into())
+        let measurements = |index: usize| {
+            let row = |at: At| {
+                let value = cells.get(cell(called[index], at)).expect("what was missing has been measured");
+                let (step, split, metric) = at;
+                vec![step.to_string(), split.as_str().to_owned(), metric.to_owned(), value.to_string()]
+            };
+            self.measured().map(row).collect()
+        };
+        rows::of_patches(patches, &["step", "split", "metric", "value"], measurements)
     }
 }
 

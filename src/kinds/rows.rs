@@ -1,13 +1,31 @@
-//! What the kinds share that ask SQL of tidy rows, whichever kind made these.
+//! What the kinds share that write tidy rows, and those that ask SQL of them, whichever kind made these.
 
 use std::borrow::Cow;
 
+use crate::nn::reset::Patches;
 use crate::stage::{Arity, Artifact, ArtifactType, Inputs, ParameterError, Slot, StageError};
 use crate::table::sql;
 use crate::table::tidy::{self, Part, Tidy, TidyError};
 
 /// Under any name, any artifacts with rows; the name is that of the table.
 pub(super) const SLOT: Slot = Slot { name: Cow::Borrowed("*"), ty: ArtifactType::ANY, arity: Arity::Many };
+
+/// A table of what was measured of each reset: which it is, then the cells of these further columns, a row for each measurement.
+pub(super) fn of_patches(
+    patches: &Patches,
+    columns: &[&str],
+    measurements: impl Fn(usize) -> Vec<Vec<String>>,
+) -> Result<Vec<u8>, csv::Error> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(patches.columns().iter().chain(columns))?;
+    for (index, patch) in patches.patches.iter().enumerate() {
+        let head = patches.cells(patch);
+        for cells in measurements(index) {
+            table.write_record(head.iter().chain(&cells))?;
+        }
+    }
+    table.into_inner().map_err(|e| e.into_error().into())
+}
 
 /// Refuses what is no query.
 pub(super) fn check(query: &str) -> Result<(), ParameterError> {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::fsx;
 use crate::data::{self, Examples, Split};
-use crate::kinds::{DATASET, PATCHES, PROBES, RUN, evaluate, parameters};
+use crate::kinds::{DATASET, PATCHES, PROBES, RUN, evaluate, parameters, rows};
+use crate::nn::network::Layer;
 use crate::nn::params::Params;
 use crate::nn::reset::{self, Patches};
 use crate::nn::run::Run;
@@ -93,16 +94,18 @@ impl Similarity {
     }
 
     fn table(&self, run: &Run, patches: &Patches, similarities: &[Vec<f64>]) -> Result<Vec<u8>, csv::Error> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(patches.columns().iter().chain(&["at", "split", "metric", "value"]))?;
-        for (patch, values) in patches.patches.iter().zip(similarities) {
-            let head = patches.cells(patch);
-            for (layer, value) in run.network().layers().iter().zip(values) {
-                let tail = [layer.name.as_str(), self.split.as_str(), "cka", &value.to_string()];
-                table.write_record(head.iter().map(String::as_str).chain(tail))?;
-            }
-        }
-        table.into_inner().map_err(|e| e.into_error().into())
+        let measurements = |index: usize| {
+            let row = |(layer, value): (&Layer, &f64)| {
+                vec![
+                    layer.name.to_string(),
+                    self.split.as_str().to_owned(),
+                    "cka".to_owned(),
+                    value.to_string(),
+                ]
+            };
+            run.network().layers().iter().zip(&similarities[index]).map(row).collect()
+        };
+        rows::of_patches(patches, &["at", "split", "metric", "value"], measurements)
     }
 }
 

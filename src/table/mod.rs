@@ -13,6 +13,7 @@ pub mod difference;
 pub mod grid;
 pub mod label;
 pub mod order;
+pub mod parquet;
 pub mod ranks;
 pub mod reference;
 pub mod render;

@@ -265,3 +265,23 @@ fn questions_without_an_answer() {
     }
     assert_snapshot!("questions_without_an_answer", pages);
 }
+
+/// Rows as typed columns, in a build that can; another says how to get one.
+#[test]
+fn parquet_is_written_where_the_build_can() {
+    let space = Space::quick();
+    space.run_quick(&["table"]);
+    let told = refusal(&space, &["show", QUICK, "table", "--parquet", "table.parquet"]);
+    assert!(told.contains("no table is named"), "{told}");
+    let run = space.run(&["show", QUICK, "table/table.csv", "--parquet", "table.parquet"]);
+    let bytes = std::fs::read(space.path("table.parquet"));
+    if cfg!(feature = "parquet") {
+        assert_eq!((run.code, &bytes.unwrap()[..4]), (0, &b"PAR1"[..]), "{}", run.stderr);
+    } else {
+        assert!(
+            run.code == 2 && bytes.is_err() && run.stderr.contains("--features parquet"),
+            "{}",
+            run.stderr
+        );
+    }
+}

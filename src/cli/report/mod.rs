@@ -22,7 +22,7 @@ use crate::kinds::{self, claim};
 use crate::nn::kernels;
 use crate::pipeline::KeyedNode;
 use crate::report::{self, Claim, Made, Panel};
-use crate::stage::Stage;
+use crate::stage::{ArtifactType, Stage};
 use crate::store::Record;
 use crate::table::grid::Grid;
 use crate::table::tidy::Tidy;
@@ -115,10 +115,7 @@ impl<'a> Results<'a> {
     }
 
     /// The nodes with a result of a type, their places, and their records.
-    fn of_type(
-        &self,
-        ty: crate::stage::ArtifactType,
-    ) -> impl Iterator<Item = (usize, &'a KeyedNode, &Record)> {
+    fn of_type(&self, ty: ArtifactType) -> impl Iterator<Item = (usize, &'a KeyedNode, &Record)> {
         let nodes = self.project.keyed.nodes.iter().zip(&self.records).enumerate();
         nodes.filter_map(move |(place, (node, record))| {
             (node.node.work.kind().output == ty).then_some((place, node, record.as_ref()?))
@@ -133,12 +130,16 @@ impl<'a> Results<'a> {
         }
     }
 
-    /// The nodes that read what a node made.
-    fn users(&self, place: usize) -> impl Iterator<Item = (&'a KeyedNode, Option<&Record>)> {
-        let nodes = self.project.keyed.nodes.iter().zip(&self.records);
+    /// The nodes of a type that read what a node made, and their places.
+    fn users(&self, place: usize, ty: ArtifactType) -> impl Iterator<Item = (usize, &'a KeyedNode, &Record)> {
         let reads =
             move |node: &KeyedNode| node.node.inputs.iter().any(|(_, places)| places.contains(&place));
-        nodes.filter(move |(node, _)| reads(node)).map(|(node, record)| (node, record.as_ref()))
+        self.of_type(ty).filter(move |(_, node, _)| reads(node))
+    }
+
+    /// Whether the pipeline itself draws what a run's training was like.
+    fn draws_training(&self, run: usize) -> bool {
+        self.users(run, kinds::TABLE).any(|(table, ..)| self.users(table, kinds::FIGURE).next().is_some())
     }
 
     fn claims(&self) -> Result<Vec<Claim>, Failure> {
@@ -161,7 +162,7 @@ impl<'a> Results<'a> {
                 continue;
             };
             let name = node.node.to_string();
-            let title = self.users(place).find_map(|(user, _)| title(user));
+            let title = self.users(place, kinds::FIGURE).find_map(|(_, user, _)| title(user));
             let mut panel = Panel {
                 map: figure::heatmap(
                     &grid,
@@ -176,11 +177,9 @@ impl<'a> Results<'a> {
                 threshold: THRESHOLD,
                 grid,
             };
-            for (user, record) in self.users(place) {
-                if let (true, Some(record)) = (user.node.work.kind().output == kinds::COMPARISON, record) {
-                    let bytes = self.output(record, "comparison.json")?.unwrap_or_default();
-                    compare(&mut panel, &serde_json::from_slice(&bytes).unwrap_or_default());
-                }
+            for (_, _, record) in self.users(place, kinds::COMPARISON) {
+                let bytes = self.output(record, "comparison.json")?.unwrap_or_default();
+                compare(&mut panel, &serde_json::from_slice(&bytes).unwrap_or_default());
             }
             panels.push(panel);
         }

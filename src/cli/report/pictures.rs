@@ -20,12 +20,13 @@ const FEW: usize = 3;
 /// Beyond so many lines, curves are left to whoever asks for a figure of them.
 const MOST: usize = 60;
 
-/// The error of every run, epoch by epoch.
+/// The error of every run, epoch by epoch, but of those of which the pipeline has a figure.
 pub(super) fn learning(results: &Results<'_>) -> Result<Vec<(String, String)>, Failure> {
     let mut series: Vec<(String, Vec<(String, f64)>)> = Vec::new();
     let runs: Vec<_> = results
         .of_type(kinds::RUN)
         .filter(|(_, node, _)| node.node.work.kind().name == Train::KIND)
+        .filter(|(place, ..)| !results.draws_training(*place))
         .collect();
     let splits = if runs.len() <= FEW { &["test", "train"][..] } else { &["test"] };
     for (_, node, record) in &runs {

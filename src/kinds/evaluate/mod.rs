@@ -16,7 +16,7 @@ use crate::base::fsx;
 use crate::data::{self, Examples, Split};
 use crate::kinds::evaluate::cells::Cells;
 use crate::kinds::parameters::OneOrMore;
-use crate::kinds::{DATASET, PATCHES, PROBES, RUN, parameters};
+use crate::kinds::{DATASET, PATCHES, PROBES, RUN, parameters, rows};
 use crate::nn::metric::Metric;
 use crate::nn::probe::{ProbeError, Probes};
 use crate::nn::reset::{self, Patch, Patches, Source};
@@ -254,19 +254,15 @@ impl<'a> Work<'a> {
 
     /// All cells by patch, split, metric.
     fn table(&self, splits: &[Probed]) -> Result<Vec<u8>, csv::Error> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table.write_record(self.patches.columns().iter().chain(&["split", "metric", "value"]))?;
-        for (patch, names) in self.patches.patches.iter().zip(&self.names) {
-            let head = self.patches.cells(patch);
-            for Probed { split, cells, .. } in splits {
-                for (metric, name) in names {
-                    let value = cells.get(*name).expect("what was missing has been evaluated");
-                    let tail = [split.as_str(), metric.as_str(), &value.to_string()];
-                    table.write_record(head.iter().map(String::as_str).chain(tail))?;
-                }
-            }
-        }
-        table.into_inner().map_err(|e| e.into_error().into())
+        let measurements = |index: usize| {
+            let row = |(Probed { split, cells, .. }, (metric, name)): (&Probed, (&Metric, &Digest))| {
+                let value = cells.get(*name).expect("what was missing has been evaluated");
+                vec![split.as_str().to_owned(), metric.as_str().to_owned(), value.to_string()]
+            };
+            let names = &self.names[index];
+            splits.iter().flat_map(|probed| names.iter().map(move |cell| row((probed, cell)))).collect()
+        };
+        rows::of_patches(&self.patches, &["split", "metric", "value"], measurements)
     }
 }
 

@@ -5,7 +5,7 @@ use polars::prelude::*;
 use crate::table::tidy::Tidy;
 
 /// Whole numbers where all cells of a column are some, else numbers, else text. An empty cell is `NULL`.
-pub(super) fn typed(table: &Tidy) -> PolarsResult<DataFrame> {
+pub(in crate::table) fn typed(table: &Tidy) -> PolarsResult<DataFrame> {
     let column = |(at, name): (usize, &String)| {
         let cells: Vec<Option<&str>> =
             table.rows.iter().map(|row| Some(row[at].as_str()).filter(|cell| !cell.is_empty())).collect();

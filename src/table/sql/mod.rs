@@ -1,6 +1,6 @@
 //! SQL, as polars understands it, over tidy rows: what is asked, and where it is wrong.
 
-mod frame;
+pub(super) mod frame;
 
 use polars::prelude::*;
 use polars::sql::SQLContext;

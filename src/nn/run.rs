@@ -53,6 +53,13 @@ pub struct TrainingRow {
     pub value: f64,
 }
 
+impl TrainingRow {
+    /// The name of the curve that it is a point of: `test/error`.
+    pub fn curve(&self) -> String {
+        format!("{}/{}", self.split, self.metric)
+    }
+}
+
 /// Why a run could not be read.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]

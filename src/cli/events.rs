@@ -1,4 +1,4 @@
-//! Events as lines of JSON: what `run --json` prints, what a run leaves in the store, and what is read there.
+//! Events as lines of JSON: what `run --json` prints, what a run leaves for `watch`, and what `watch` reads.
 
 use std::collections::BTreeMap;
 

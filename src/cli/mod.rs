@@ -35,6 +35,7 @@ mod summary;
 mod tag;
 mod verdicts;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,8 @@ struct Arguments {
 enum Command {
     /// Run a pipeline: what is done already is taken from the store
     Run(run::Run),
+    /// Watch a run from another shell: stages, learning curves
+    Watch(watch::Watch),
     /// Say for each stage whether its result is there, and if not, why
     Status(status::Status),
     /// Say what `run` would do
@@ -153,6 +156,7 @@ pub fn main() -> ExitCode {
 fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(command) => command.execute(),
+        Command::Watch(command) => command.execute(),
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
         Command::Explain(command) => command.execute(),

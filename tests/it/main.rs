@@ -23,3 +23,4 @@ mod reading;
 mod report;
 mod running;
 mod space;
+mod watching;

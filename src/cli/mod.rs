@@ -33,6 +33,7 @@ mod sides;
 mod status;
 mod summary;
 mod tag;
+mod tensorboard;
 mod verdicts;
 mod verify;
 mod watch;

@@ -1,7 +1,7 @@
 //! `layerwise run`.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::cli::failure::{FailedStage, Failure};
 use crate::cli::live::Live;
 use crate::cli::project::Project;
+use crate::cli::tensorboard::TensorBoard;
 use crate::cli::{Target, machine, plan, progress, project, summary};
 use crate::engine::diff::Difference;
 use crate::engine::{self, Capacity, Lock, Observer, Outcome, Plan, Settings, Wish, publish};
@@ -45,6 +46,9 @@ pub(super) struct Run {
     /// Fail, and publish nothing, unless the results equal the lock
     #[arg(long)]
     locked: bool,
+    /// Write the learning curves of all trainings to event files in this folder, for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
 }
 
 impl Run {
@@ -64,7 +68,7 @@ impl Run {
             cancelled: &cancelled,
             provenance: if plan.misses() == 0 { Provenance::default() } else { provenance() },
         };
-        let mut observers = self.observers(&project, &plan);
+        let mut observers = self.observers(&project, &plan)?;
         let outcomes = engine::run(&project.keyed, &plan, &project.store, &settings, &mut observers)?;
         drop(observers);
         let outcomes = check(&project, outcomes, &self.target.pipeline)?;
@@ -78,7 +82,7 @@ impl Run {
         Ok(())
     }
 
-    fn observers(&self, project: &Project, plan: &Plan) -> Vec<Box<dyn Observer>> {
+    fn observers(&self, project: &Project, plan: &Plan) -> Result<Vec<Box<dyn Observer>>, Failure> {
         let mut observers = vec![progress::observer(self.target.json)];
         // A run that has nothing to do writes nothing.
         if plan.misses() > 0
@@ -86,7 +90,11 @@ impl Run {
         {
             observers.push(Box::new(live));
         }
-        observers
+        if let Some(folder) = &self.tensorboard {
+            let pipeline = &project.keyed.pipeline;
+            observers.push(Box::new(TensorBoard::new(folder, pipeline, &project.store, host())?));
+        }
+        Ok(observers)
     }
 
     fn capacity(&self) -> Capacity {

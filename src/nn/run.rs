@@ -190,6 +190,12 @@ pub fn write_training(folder: &Path, rows: &[TrainingRow]) -> Result<(), FileErr
     fsx::write_atomic(&folder.join(TRAINING), training_to_csv(rows).as_bytes())
 }
 
+/// Reads the learning curves of a run; none where they cannot be read as such.
+pub fn training_of(files: &Files) -> Result<Vec<TrainingRow>, FileError> {
+    let text = files.path(TRAINING).map_or(Ok(String::new()), fsx::read_to_string)?;
+    Ok(training_from_csv(&text).unwrap_or_default())
+}
+
 /// The learning curves as text, from which [`training_from_csv`] gives the same bits.
 pub(super) fn training_to_csv(rows: &[TrainingRow]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::fsx;
 use crate::cli::failure::Failure;
@@ -10,6 +11,12 @@ use crate::nn::kernels;
 /// The cores that this process may use.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// Seconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "for people who watch; it reaches no result")]
+pub(super) fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// Bytes of memory; no limit where the system does not tell.

@@ -10,11 +10,13 @@ mod completions;
 mod content;
 mod diff;
 mod du;
+mod events;
 mod explain;
 mod failure;
 mod gc;
 mod graph;
 mod init;
+mod live;
 mod log;
 mod machine;
 mod metrics;
@@ -31,8 +33,10 @@ mod sides;
 mod status;
 mod summary;
 mod tag;
+mod tensorboard;
 mod verdicts;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -56,6 +60,8 @@ struct Arguments {
 enum Command {
     /// Run a pipeline: what is done already is taken from the store
     Run(run::Run),
+    /// Watch a run from another shell: stages, learning curves
+    Watch(watch::Watch),
     /// Say for each stage whether its result is there, and if not, why
     Status(status::Status),
     /// Say what `run` would do
@@ -151,6 +157,7 @@ pub fn main() -> ExitCode {
 fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(command) => command.execute(),
+        Command::Watch(command) => command.execute(),
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),
         Command::Explain(command) => command.execute(),

@@ -10,6 +10,11 @@ const GAP: &str = "  ";
 
 /// Writes to stdout. A reader that has seen enough (`| head`) is no failure.
 pub(super) fn print(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+    print_to_reader(bytes).map(drop)
+}
+
+/// Writes to stdout; returns whether somebody still reads it.
+pub(super) fn print_to_reader(bytes: impl AsRef<[u8]>) -> Result<bool, Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes.as_ref()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -17,7 +22,7 @@ pub(super) fn print(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
             let hint = "free some space, or send the output elsewhere".to_owned();
             Err(Failure::Input { message: error.to_string(), hint })
         }
-        _ => Ok(()),
+        written => Ok(written.is_ok()),
     }
 }
 

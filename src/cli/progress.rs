@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
 
+use crate::cli::events::Line;
 use crate::cli::page::outln;
 use crate::engine::{Event, Observer, Outcome};
 use crate::pipeline::KeyedNode;
@@ -47,7 +47,7 @@ impl Observer for Plain {
     }
 }
 
-/// What an event says in one line; `None` for progress, and for what was known to be done.
+/// What an event says in one line; `None` for progress, for curves, and for what was known to be done.
 fn sentence(event: &Event<'_>) -> Option<String> {
     Some(match event {
         Event::Planned { wanted, misses } => format!("{misses} of {wanted} stages to run"),
@@ -61,7 +61,7 @@ fn sentence(event: &Event<'_>) -> Option<String> {
         }
         Event::Waiting { node } => format!("{}: another run is making this; waiting for it", node.node),
         Event::Retried { node, error } => format!("{}: failed, and is tried again: {error}", node.node),
-        Event::Reported { report: Report::Progress { .. }, .. }
+        Event::Reported { report: Report::Progress { .. } | Report::Scalars { .. }, .. }
         | Event::Ended { outcome: Outcome::Cached(_), is_foreseen: true, .. } => return None,
         Event::Reported { node, report: Report::Note(text) } => format!("{}: {text}", node.node),
         Event::Ended { node, outcome, .. } => match outcome {
@@ -118,7 +118,7 @@ impl Observer for Live {
                 bar.iter().for_each(ProgressBar::finish_and_clear);
                 self.line(&format!("{}  ({seconds:.1} s)", sentence(event).unwrap_or_default()));
             }
-            other => self.line(&sentence(other).unwrap_or_default()),
+            other => sentence(other).iter().for_each(|line| self.line(line)),
         }
     }
 }
@@ -129,37 +129,6 @@ struct Json;
 impl Observer for Json {
     fn event(&mut self, event: &Event<'_>) {
         // A reader that is gone does not stop the work; a full disk is told at the end.
-        _ = outln!("{}", describe(event));
-    }
-}
-
-fn describe(event: &Event<'_>) -> Value {
-    match event {
-        Event::Planned { wanted, misses } => {
-            json!({ "event": "planned", "wanted": wanted, "misses": misses })
-        }
-        Event::Started { node, threads } => {
-            json!({ "event": "started", "stage": node.node.to_string(), "kind": kind(node), "key": node.key, "threads": threads })
-        }
-        Event::Retried { node, error } => {
-            json!({ "event": "retried", "stage": node.node.to_string(), "error": error.to_string() })
-        }
-        Event::Waiting { node } => json!({ "event": "waiting", "stage": node.node.to_string() }),
-        Event::Reported { node, report: Report::Progress { done, total, unit, note } } => {
-            json!({ "event": "progress", "stage": node.node.to_string(), "done": done, "total": total, "unit": unit, "note": note })
-        }
-        Event::Reported { node, report: Report::Note(text) } => {
-            json!({ "event": "note", "stage": node.node.to_string(), "text": text })
-        }
-        Event::Ended { node, outcome, .. } => {
-            let (word, detail) = match outcome {
-                Outcome::Cached(_) => ("cached", Value::Null),
-                Outcome::Built(_) => ("built", Value::Null),
-                Outcome::Failed(error) => ("failed", json!(error.to_string())),
-                Outcome::Skipped { because } => ("skipped", json!(because)),
-                Outcome::Interrupted => ("interrupted", Value::Null),
-            };
-            json!({ "event": "ended", "stage": node.node.to_string(), "outcome": word, "detail": detail })
-        }
+        _ = outln!("{}", Line::of(event).to_text());
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn locks(results: &Path, pipeline: Option<&Path>) -> Result<Vec<(Path
 }
 
 /// The name of the pipeline that a path means: a pipeline file, or else something that has the name itself.
-fn pipeline_name(path: &Path) -> String {
+pub(super) fn pipeline_name(path: &Path) -> String {
     #[derive(serde::Deserialize)]
     struct Head {
         pipeline: String,

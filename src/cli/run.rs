@@ -1,7 +1,7 @@
 //! `layerwise run`.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -9,10 +9,12 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::failure::{FailedStage, Failure};
+use crate::cli::live::Live;
 use crate::cli::project::Project;
+use crate::cli::tensorboard::TensorBoard;
 use crate::cli::{Target, machine, plan, progress, project, summary};
 use crate::engine::diff::Difference;
-use crate::engine::{self, Capacity, Lock, Outcome, Plan, Settings, Wish, publish};
+use crate::engine::{self, Capacity, Lock, Observer, Outcome, Plan, Settings, Wish, publish};
 use crate::store::Provenance;
 
 /// Arguments of `run`.
@@ -44,6 +46,9 @@ pub(super) struct Run {
     /// Fail, and publish nothing, unless the results equal the lock
     #[arg(long)]
     locked: bool,
+    /// Write the learning curves of all trainings to event files in this folder, for TensorBoard
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
 }
 
 impl Run {
@@ -63,9 +68,9 @@ impl Run {
             cancelled: &cancelled,
             provenance: if plan.misses() == 0 { Provenance::default() } else { provenance() },
         };
-        let mut observer = progress::observer(self.target.json);
-        let outcomes = engine::run(&project.keyed, &plan, &project.store, &settings, &mut *observer)?;
-        drop(observer);
+        let mut observers = self.observers(&project, &plan)?;
+        let outcomes = engine::run(&project.keyed, &plan, &project.store, &settings, &mut observers)?;
+        drop(observers);
         let outcomes = check(&project, outcomes, &self.target.pipeline)?;
         if self.locked {
             check_lock(&project, &outcomes, &self.target.pipeline)?;
@@ -75,6 +80,21 @@ impl Run {
         // The system takes the memory of a big graph back faster than we can.
         std::mem::forget((project.keyed, plan, outcomes));
         Ok(())
+    }
+
+    fn observers(&self, project: &Project, plan: &Plan) -> Result<Vec<Box<dyn Observer>>, Failure> {
+        let mut observers = vec![progress::observer(self.target.json)];
+        // A run that has nothing to do writes nothing.
+        if plan.misses() > 0
+            && let Some(live) = Live::begin(project, plan, host())
+        {
+            observers.push(Box::new(live));
+        }
+        if let Some(folder) = &self.tensorboard {
+            let pipeline = &project.keyed.pipeline;
+            observers.push(Box::new(TensorBoard::new(folder, pipeline, &project.store, host())?));
+        }
+        Ok(observers)
     }
 
     fn capacity(&self) -> Capacity {
@@ -146,7 +166,11 @@ fn provenance() -> Provenance {
     Provenance {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: machine::revision().unwrap_or_default(),
-        host: gethostname::gethostname().to_string_lossy().into_owned(),
+        host: host(),
         ..Provenance::default()
     }
+}
+
+fn host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
 }

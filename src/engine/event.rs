@@ -55,3 +55,10 @@ pub trait Observer {
     /// Takes notice of an event.
     fn event(&mut self, event: &Event<'_>);
 }
+
+/// Each of them is told.
+impl Observer for Vec<Box<dyn Observer>> {
+    fn event(&mut self, event: &Event<'_>) {
+        self.iter_mut().for_each(|observer| observer.event(event));
+    }
+}

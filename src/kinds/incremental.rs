@@ -85,7 +85,7 @@ impl Execution {
         }
         let (reports, stopped) = (Mutex::default(), AtomicBool::new(false));
         let report = |report| {
-            let Report::Progress { done, total, note, .. } = report else { panic!("{report:?}") };
+            let Report::Progress { done, total, note, .. } = report else { return };
             stopped.fetch_or(done >= stop, Ordering::Relaxed);
             Vec::push(&mut reports.lock().unwrap(), (done, total, note));
         };

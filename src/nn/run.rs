@@ -53,6 +53,13 @@ pub struct TrainingRow {
     pub value: f64,
 }
 
+impl TrainingRow {
+    /// The name of the curve that it is a point of: `test/error`.
+    pub fn curve(&self) -> String {
+        format!("{}/{}", self.split, self.metric)
+    }
+}
+
 /// Why a run could not be read.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -181,6 +188,12 @@ pub fn write_description(folder: &Path, description: &Description) -> Result<(),
 /// Writes the learning curves.
 pub fn write_training(folder: &Path, rows: &[TrainingRow]) -> Result<(), FileError> {
     fsx::write_atomic(&folder.join(TRAINING), training_to_csv(rows).as_bytes())
+}
+
+/// Reads the learning curves of a run; none where they cannot be read as such.
+pub fn training_of(files: &Files) -> Result<Vec<TrainingRow>, FileError> {
+    let text = files.path(TRAINING).map_or(Ok(String::new()), fsx::read_to_string)?;
+    Ok(training_from_csv(&text).unwrap_or_default())
 }
 
 /// The learning curves as text, from which [`training_from_csv`] gives the same bits.

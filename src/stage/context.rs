@@ -1,5 +1,6 @@
 //! What a stage may use that must not change its result.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
@@ -41,6 +42,11 @@ impl Context<'_> {
         (self.report)(Report::Progress { done, total, unit, note: note.into() });
     }
 
+    /// Tells numbers of a step, which together make curves: by name, as in `test/error`.
+    pub fn scalars(&self, step: u64, values: BTreeMap<String, f64>) {
+        (self.report)(Report::Scalars { step, values });
+    }
+
     /// Tells something that the user should know, though the work goes on.
     pub fn note(&self, text: impl Into<String>) {
         (self.report)(Report::Note(text.into()));
@@ -63,6 +69,13 @@ pub enum Report {
     },
     /// A line for the user.
     Note(String),
+    /// A point of each of some curves.
+    Scalars {
+        /// Where: an epoch.
+        step: u64,
+        /// The curves by name, as in `test/error`, and their values there.
+        values: BTreeMap<String, f64>,
+    },
 }
 
 /// Why a stage gave no output. Any error becomes one with `?`.

@@ -57,7 +57,7 @@ pub struct Usage {
     pub staging: u64,
     /// Damaged objects.
     pub quarantine: u64,
-    /// What stages printed.
+    /// What stages printed, and what runs told.
     pub logs: u64,
     /// The index and what else can be made again.
     pub index: u64,
@@ -112,7 +112,7 @@ impl Store {
             parts: size("parts"),
             staging: size("staging"),
             quarantine: size("quarantine"),
-            logs: size("logs"),
+            logs: size("logs") + size("live"),
             index: size("index") + size("digests") + size("runs"),
         }
     }

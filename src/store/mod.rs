@@ -10,6 +10,7 @@
 //!    logs/ab/cdef….txt      what a stage printed
 //!    quarantine/            objects whose bytes were not those of their names
 //!    runs/<pipeline>-<n>    keys of the latest runs, which a collection keeps
+//!    live/<pipeline>.jsonl  what its latest run tells, for who watches
 //!    tags/                  copies of locks whose results a collection keeps
 //!    index, digests         what can be computed again, but not in a moment
 //!    gc.lock                held by all who use the store, or by the one who collects
@@ -23,6 +24,7 @@ mod digests;
 mod gc;
 mod index;
 mod lease;
+pub mod live;
 mod parts;
 pub mod prefix;
 pub mod record;

@@ -95,6 +95,18 @@ fn json_is_a_line_per_event_and_holds_the_end() {
     assert_eq!((of("planned"), of("finished")), (1, 1));
     assert_eq!(of("started"), of("ended"));
     assert!(of("progress") > 3);
+    let curves: Vec<_> = events.iter().filter(|event| event["event"] == "scalars").collect();
+    let training = space.read("results/quick/training.csv");
+    for (epoch, point) in curves.iter().enumerate() {
+        assert_eq!((&point["stage"], point["step"].as_u64()), (&"fit[seed=0]".into(), Some(epoch as u64)));
+        for (curve, value) in point["values"].as_object().unwrap() {
+            let begin = format!("0,{epoch},{},", curve.replace('/', ","));
+            let row = training.lines().find_map(|row| row.strip_prefix(&begin)).unwrap();
+            // A JSON reader may differ in the last bit.
+            assert!((row.parse::<f64>().unwrap() - value.as_f64().unwrap()).abs() < 1e-12, "{begin}{row}");
+        }
+    }
+    assert_eq!(curves.len(), 4, "before the first epoch, and after each");
     let published = events.last().unwrap()["published"].as_array().unwrap();
     assert!(published.iter().any(|file| file.as_str().unwrap().ends_with("table.csv")), "{published:?}");
     let status = space.run(&["status", "pipelines/quick.yaml", "--json"]).stdout;

@@ -35,6 +35,16 @@ fn a_longer_training_trains_the_new_epochs_only() {
 }
 
 #[test]
+fn a_longer_training_tells_the_whole_curve() {
+    let space = Space::quick();
+    space.run_quick(&[]);
+    let ran = space.run_quick(&["--json", "--set", "epochs=5"]);
+    let events = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let points = events.filter(|event| event["event"] == "scalars");
+    assert_eq!(points.map(|point| point["step"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn another_draw_evaluates_the_new_probes_only() {
     let space = Space::quick();
     space.run_quick(&[]);

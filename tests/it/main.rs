@@ -23,3 +23,5 @@ mod reading;
 mod report;
 mod running;
 mod space;
+mod tensorboard;
+mod watching;

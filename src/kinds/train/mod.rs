@@ -198,6 +198,7 @@ impl Train {
             context,
             epochs: self.epochs,
             trainer: None,
+            told: 0,
         };
         walk.write(&self.saved())
     }

@@ -7,7 +7,7 @@ use crate::data::DataError;
 use crate::kinds::train::chain::Chain;
 use crate::nn::examples::Labelled;
 use crate::nn::network::Network;
-use crate::nn::run;
+use crate::nn::run::{self, TrainingRow};
 use crate::nn::train::{Progress, Settings, TrainError, Trainer};
 use crate::stage::{Context, StageError};
 
@@ -35,6 +35,8 @@ pub(super) struct Walk<'a> {
     pub(super) epochs: u32,
     /// Where it is; nowhere before it has to train.
     pub(super) trainer: Option<Trainer<'a>>,
+    /// How many rows of the learning curves were told.
+    pub(super) told: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -79,8 +81,10 @@ impl<'a> Walk<'a> {
         }
         let start = || Trainer::new(self.network, self.settings, &self.train, &self.test);
         let mut trainer = self.trainer.take().unwrap_or_else(start);
+        self.tell(trainer.rows());
         while trainer.epoch() < epoch {
             self.step(&mut trainer)?;
+            self.tell(trainer.rows());
         }
         Ok(self.trainer.insert(trainer))
     }
@@ -109,6 +113,15 @@ impl<'a> Walk<'a> {
         self.chain.add(&trainer.state())?;
         self.chain.pass(before)?;
         Ok(self.mark()?)
+    }
+
+    /// Tells what is new in the learning curves; of a stored state, also the epochs before it, so that the curves are whole.
+    fn tell(&mut self, rows: &[TrainingRow]) {
+        for rows in rows[self.told..].chunk_by(|a, b| a.epoch == b.epoch) {
+            let values = rows.iter().map(|row| (row.curve(), row.value)).collect();
+            self.context.scalars(rows[0].epoch.into(), values);
+        }
+        self.told = rows.len();
     }
 
     fn mark(&self) -> Result<(), FileError> {

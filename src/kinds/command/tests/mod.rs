@@ -61,7 +61,7 @@ impl Bench {
         }
         let report = |report: Report| match report {
             Report::Note(text) => self.notes.lock().unwrap().push(text),
-            Report::Progress { .. } => {}
+            Report::Progress { .. } | Report::Scalars { .. } => {}
         };
         let context = Context {
             out: &out,

@@ -4,6 +4,7 @@
 //! by the user.
 #![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
+mod archive;
 mod check;
 mod claims;
 mod completions;
@@ -92,6 +93,8 @@ enum Command {
     Tag(tag::Tag),
     /// Say what takes how much space
     Du(du::Du),
+    /// Pack results into one file that others can check, import and run again
+    Archive(archive::Archive),
 }
 
 /// What every command on a pipeline takes.
@@ -169,5 +172,6 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Gc(command) => command.execute(),
         Command::Tag(command) => command.execute(),
         Command::Du(command) => command.execute(),
+        Command::Archive(command) => command.execute(),
     }
 }

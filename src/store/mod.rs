@@ -25,6 +25,7 @@ mod index;
 mod lease;
 mod parts;
 pub mod prefix;
+mod receive;
 pub mod record;
 mod rooms;
 mod runs;
@@ -40,6 +41,7 @@ pub use digests::Digests;
 pub use gc::{Freed, Keep, Usage};
 pub use lease::Lease;
 pub use parts::PartStore;
+pub use receive::Reception;
 pub use record::{Output, Provenance, Record, Summary};
 pub use scratch::ScratchStore;
 pub use staging::Staging;
@@ -350,7 +352,8 @@ impl Store {
         summary
     }
 
-    fn record_path(&self, key: StageKey) -> PathBuf {
+    /// Where the record of a key is.
+    pub fn record_path(&self, key: StageKey) -> PathBuf {
         self.fan_out("records", &key.to_string(), ".json")
     }
 

@@ -19,12 +19,14 @@ mod init;
 mod log;
 mod machine;
 mod metrics;
+mod nearness;
 mod page;
 mod plan;
 mod progress;
 mod project;
 mod reading;
 mod report;
+mod reproduce;
 mod run;
 mod schema;
 mod show;
@@ -95,6 +97,8 @@ enum Command {
     Du(du::Du),
     /// Pack results into one file that others can check, import and run again
     Archive(archive::Archive),
+    /// Do all of an archive again, from nothing, and say stage by stage whether the results are the same
+    Reproduce(reproduce::Reproduce),
 }
 
 /// What every command on a pipeline takes.
@@ -173,5 +177,6 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Tag(command) => command.execute(),
         Command::Du(command) => command.execute(),
         Command::Archive(command) => command.execute(),
+        Command::Reproduce(command) => command.execute(),
     }
 }

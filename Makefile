@@ -6,7 +6,7 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce paper build test test-paper test-data test-figures sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
+.PHONY: help reproduce archive paper build test test-paper test-data test-figures sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ reproduce: build ## run PIPELINE (default pipelines/fig1.yaml), print its table,
 SHORT := fig1 fig8
 FIGURES := fig2-mnist fig2-cifar10 fig3 fig4 fig6-9-10 fig11 fig12 fig14-17 fig15-18 table1 table2 table3
 SCALE ?= paper
+
+archive: reproduce ## pack the results of PIPELINE, and all they were made from, into one file
+	@$(BINARY) archive create $(PIPELINE)
 
 paper: build ## every figure and table, at SCALE=paper, day, hour or minute; goes on where it was interrupted
 	@for name in $(SHORT); do $(BINARY) run pipelines/$$name.yaml || exit 1; done

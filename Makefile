@@ -6,7 +6,7 @@ BINARY   := target/debug/layerwise
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce paper build test test-paper test-data test-figures sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
+.PHONY: help reproduce archive paper build test test-paper test-data test-figures sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,6 +14,9 @@ help: ## list the targets
 reproduce: build ## run PIPELINE (default pipelines/fig1.yaml), print its table, and write its report
 	@$(BINARY) run $(PIPELINE)
 	@$(BINARY) report $(PIPELINE)
+
+archive: reproduce ## pack the results of PIPELINE, and all they were made from, into one file
+	@$(BINARY) archive create $(PIPELINE)
 
 # Those that take a minute are always made as published.
 SHORT := fig1 fig8

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cli                                   names everything; the only place that prints
+//! archive                               results as one file, and back
 //! engine                                decides, runs, reports
 //! kinds        pipeline    store        joins | text → graph | keys → files
 //! nn data  report          stage        learning | a page | the contract between the two halves
@@ -12,6 +13,7 @@
 //! base                                  digests, names, files, randomness
 //! ```
 
+pub mod archive;
 pub mod base;
 pub mod cli;
 pub mod data;

@@ -54,29 +54,39 @@ struct Told<'a> {
 impl Diff {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let pair = sides::pair(&self.sides, self.pipeline.as_deref(), &self.place)?;
-        let difference = Difference::new(&pair[0].lock, &pair[1].lock);
         let own = if self.place.results.is_some() { Some(self.place.store()?) } else { None };
         let stores: Vec<&Store> = pair.iter().filter_map(|side| side.store.as_ref()).chain(&own).collect();
-        let told = difference.changed.iter().map(|changed| tell(changed, &pair, &stores));
-        let told = told.collect::<Result<Vec<_>, _>>()?;
-        let tables = metrics::tables(&difference, &stores);
-        if self.place.json {
-            page::print_json(&json!({
-                "before": pair[0].title, "after": pair[1].title, "equal": difference.equal,
-                "added": difference.added, "removed": difference.removed,
-                "changed": told.iter().map(to_json).collect::<Vec<_>>(),
-                "published": difference.published, "metrics": metrics::json(&tables),
-            }))?;
-        } else if difference.is_empty() {
-            page::print(format!("no difference: {}\n", page::count(difference.equal, "stage")))?;
-        } else {
-            let style = Style::of_stdout();
-            let mut text = stages(&pair, &difference, &told, style);
-            text += &published(&difference.published, style);
-            page::print(text + &metrics::text(&tables, style))?;
-        }
-        if self.exit_code && !difference.is_empty() { Err(Failure::Differs) } else { Ok(()) }
+        tell_apart(&pair, &stores, self.place.json, self.exit_code)
     }
+}
+
+/// Prints in what two states differ; the stores may know more than the states themselves.
+pub(super) fn tell_apart(
+    pair: &[Side; 2],
+    stores: &[&Store],
+    json: bool,
+    exit_code: bool,
+) -> Result<(), Failure> {
+    let difference = Difference::new(&pair[0].lock, &pair[1].lock);
+    let told = difference.changed.iter().map(|changed| tell(changed, pair, stores));
+    let told = told.collect::<Result<Vec<_>, _>>()?;
+    let tables = metrics::tables(&difference, stores);
+    if json {
+        page::print_json(&json!({
+            "before": pair[0].title, "after": pair[1].title, "equal": difference.equal,
+            "added": difference.added, "removed": difference.removed,
+            "changed": told.iter().map(to_json).collect::<Vec<_>>(),
+            "published": difference.published, "metrics": metrics::json(&tables),
+        }))?;
+    } else if difference.is_empty() {
+        page::print(format!("no difference: {}\n", page::count(difference.equal, "stage")))?;
+    } else {
+        let style = Style::of_stdout();
+        let mut text = stages(pair, &difference, &told, style);
+        text += &published(&difference.published, style);
+        page::print(text + &metrics::text(&tables, style))?;
+    }
+    if exit_code && !difference.is_empty() { Err(Failure::Differs) } else { Ok(()) }
 }
 
 fn tell<'a>(changed: &'a Changed, pair: &[Side; 2], stores: &[&Store]) -> Result<Told<'a>, Failure> {

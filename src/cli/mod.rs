@@ -4,6 +4,7 @@
 //! by the user.
 #![expect(clippy::print_stderr, reason = "this is the module that prints")]
 
+mod archive;
 mod check;
 mod claims;
 mod completions;
@@ -20,12 +21,14 @@ mod live;
 mod log;
 mod machine;
 mod metrics;
+mod nearness;
 mod page;
 mod plan;
 mod progress;
 mod project;
 mod reading;
 mod report;
+mod reproduce;
 mod run;
 mod schema;
 mod show;
@@ -98,6 +101,10 @@ enum Command {
     Tag(tag::Tag),
     /// Say what takes how much space
     Du(du::Du),
+    /// Pack results into one file that others can check, import and run again
+    Archive(archive::Archive),
+    /// Do all of an archive again, from nothing, and say stage by stage whether the results are the same
+    Reproduce(reproduce::Reproduce),
 }
 
 /// What every command on a pipeline takes.
@@ -176,5 +183,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Gc(command) => command.execute(),
         Command::Tag(command) => command.execute(),
         Command::Du(command) => command.execute(),
+        Command::Archive(command) => command.execute(),
+        Command::Reproduce(command) => command.execute(),
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn catch_signals() -> Arc<AtomicBool> {
 }
 
 /// All ended well, or what did not.
-fn check(
+pub(super) fn check(
     project: &Project,
     outcomes: Vec<Option<Outcome>>,
     pipeline: &Path,
@@ -162,7 +162,8 @@ fn check_lock(project: &Project, outcomes: &[Option<Outcome>], pipeline: &Path) 
     Err(Failure::OtherThanLock { names: difference.names(), pipeline: pipeline.to_owned() })
 }
 
-fn provenance() -> Provenance {
+/// What the records of a run say of its origin.
+pub(super) fn provenance() -> Provenance {
     Provenance {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         revision: machine::revision().unwrap_or_default(),

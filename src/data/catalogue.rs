@@ -217,6 +217,11 @@ pub fn find(name: &str) -> Option<&'static Dataset> {
     ALL.iter().find(|dataset| dataset.name == name)
 }
 
+/// The manifest of a dataset, as it was compiled in.
+pub fn text(name: &str) -> Option<&'static str> {
+    ALL.iter().zip(TEXTS).find(|(dataset, _)| dataset.name == name).map(|(_, text)| *text)
+}
+
 /// Names of all datasets.
 pub fn names() -> impl Iterator<Item = &'static str> + Clone {
     ALL.iter().map(|dataset| dataset.name.as_str())

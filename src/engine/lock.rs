@@ -110,9 +110,14 @@ impl Lock {
         Self { format: FORMAT, pipeline: keyed.pipeline.clone(), stages, published: BTreeMap::new() }
     }
 
+    /// The lock as text, with a newline at the end.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a lock has string keys") + "\n"
+    }
+
     /// Writes the lock into a results folder, unless it stands there already.
     pub fn write(&self, folder: &Path) -> Result<(), FileError> {
-        let text = serde_json::to_string_pretty(self).expect("a lock has string keys") + "\n";
+        let text = self.to_text();
         let path = folder.join(FILE);
         if fsx::read(&path).is_ok_and(|bytes| bytes == text.as_bytes()) {
             return Ok(());

@@ -27,6 +27,7 @@ mod lease;
 pub mod live;
 mod parts;
 pub mod prefix;
+mod receive;
 pub mod record;
 mod rooms;
 mod runs;
@@ -42,6 +43,7 @@ pub use digests::Digests;
 pub use gc::{Freed, Keep, Usage};
 pub use lease::Lease;
 pub use parts::PartStore;
+pub use receive::Reception;
 pub use record::{Output, Provenance, Record, Summary};
 pub use scratch::ScratchStore;
 pub use staging::Staging;
@@ -352,7 +354,8 @@ impl Store {
         summary
     }
 
-    fn record_path(&self, key: StageKey) -> PathBuf {
+    /// Where the record of a key is.
+    pub fn record_path(&self, key: StageKey) -> PathBuf {
         self.fan_out("records", &key.to_string(), ".json")
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Module → modules that it may import; `base` may be imported by all.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("base", &[]),
     ("stage", &[]),
     ("data", &[]),
@@ -15,7 +15,14 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("store", &["stage"]),
     ("kinds", &["nn", "data", "table", "figure", "stage"]),
     ("engine", &["pipeline", "store", "stage"]),
-    ("cli", &["engine", "kinds", "pipeline", "store", "stage", "nn", "data", "table", "figure", "report"]),
+    ("archive", &["engine", "pipeline", "store", "stage"]),
+    (
+        "cli",
+        &[
+            "archive", "engine", "kinds", "pipeline", "store", "stage", "nn", "data", "table", "figure",
+            "report",
+        ],
+    ),
 ];
 const LONGEST_FILE: usize = 400;
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may fail where it stands")]
 
 mod architecture;
+mod archive;
 mod attacks;
 mod claims;
 mod cli;

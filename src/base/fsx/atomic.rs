@@ -32,6 +32,11 @@ pub fn copy_atomic(from: &Path, to: &Path) -> Result<()> {
     })
 }
 
+/// Puts a file in its place when a function has filled it under a temporary name, whole or not at all, and it is on the disk.
+pub fn fill_atomic(path: &Path, fill: &dyn Fn(&Path) -> Result<()>) -> Result<()> {
+    replace(path, true, fill)
+}
+
 /// Fills a temporary file and renames it to its place, perhaps when it is on the disk; makes the folder if it is not there.
 fn replace(path: &Path, is_synced: bool, fill: impl Fn(&Path) -> Result<()>) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));

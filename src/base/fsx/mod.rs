@@ -14,7 +14,7 @@ mod atomic;
 mod folders;
 mod identity;
 
-pub use atomic::{copy_atomic, is_temporary, place, write_atomic};
+pub use atomic::{copy_atomic, fill_atomic, is_temporary, place, write_atomic};
 pub use folders::{
     clear_dir, create_dir_all, files_below, is_dir, is_empty_dir, list, remove_dir_all, remove_empty_dir,
 };
@@ -78,6 +78,11 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     let write = || File::create_new(path)?.write_all(bytes);
     write().map_err(|e| FileError::new("create", path, e))
+}
+
+/// Creates a file that must not be there yet.
+pub fn create_new(path: &Path) -> Result<File> {
+    attempt("create", path, || File::create_new(path))
 }
 
 /// Opens a file for appending, and creates it if it is not there.
@@ -245,6 +250,20 @@ pub fn total_size(path: &Path) -> u64 {
     match size(path) {
         Some(size) => size,
         None => files_below(path).map_or(0, |names| names.iter().filter_map(|n| size(&path.join(n))).sum()),
+    }
+}
+
+/// Bytes that may still be written below a folder; no limit where the system does not tell.
+pub fn free_space(folder: &Path) -> Result<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        let found = rustix::fs::statvfs(folder).map_err(|e| FileError::new("inspect", folder, e.into()))?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = folder;
+        Ok(u64::MAX)
     }
 }
 

@@ -1,0 +1,344 @@
+//! Reads an archive from front to end and believes nothing: what comes first says what may follow, and every byte is hashed before
+//! anything is made of it. Memory and disk are bounded by what the file declares, and that by the file's own size.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use tar::EntryType;
+use zstd::stream::read::Decoder;
+
+use crate::archive::FORMAT;
+use crate::archive::bag::{self, Info, Manifest};
+use crate::archive::holdings::{self, Holdings};
+use crate::archive::paths::{self, PAYLOAD};
+use crate::base::digest::{Hashing, Sha, Sums};
+use crate::base::fsx::{self, FileError};
+use crate::base::name;
+
+/// No archive is compressed better than this; a file that says so is a bomb.
+const MOST_TO_ONE: u64 = 1000;
+/// What even the smallest file may hold, and all texts together that are kept in memory.
+const MOST_TEXT: u64 = 1 << 28;
+/// What may stand behind the last file: tar pads to its blocking factor.
+const MOST_PADDING: u64 = 1 << 16;
+/// The longest path.
+const LONGEST_PATH: u64 = 4096;
+/// zstd may ask for a window of so many bytes: 128 MiB, what it takes itself without being told.
+const WINDOW_LOG: u32 = 27;
+/// What is written at a time.
+const CHUNK: usize = 1 << 20;
+
+/// What is wrong with an archive.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the fields are")]
+pub enum Problem {
+    #[error("it cannot be unpacked: {cause}")]
+    Packing { cause: io::Error },
+    #[error("it is of format {format}, and this version reads {FORMAT}")]
+    Newer { format: u32 },
+    #[error("it says that it holds {declared} bytes, which a file of {size} bytes does not")]
+    Bomb { declared: u64, size: u64 },
+    #[error("its file '{path}' {what}")]
+    File { path: String, what: &'static str },
+    #[error("its file '{path}' was changed: SHA-256 {found} in the place of {expected}")]
+    Changed { path: String, expected: Sha, found: Sha },
+    #[error("its stage '{stage}' {what}")]
+    Stage { stage: String, what: &'static str },
+    #[error(transparent)]
+    Disk(#[from] FileError),
+}
+
+impl Problem {
+    pub(super) fn file(path: impl Into<String>, what: &'static str) -> Self {
+        Self::File { path: path.into(), what }
+    }
+}
+
+/// Why an archive is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("the archive '{}' is refused: {problem}", file.display())]
+pub struct ReadError {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// Says where a file of the payload is to be laid, if anywhere.
+pub(super) type Place<'a> = &'a dyn Fn(&str) -> Option<PathBuf>;
+
+/// Reads and checks an archive; files are laid where `place` says, and must be thrown away if this fails. `progress` is told the
+/// compressed bytes read, and those in all.
+pub fn read(
+    file: &Path,
+    place: &dyn Fn(&str) -> Option<PathBuf>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Holdings, ReadError> {
+    let read = || {
+        let input = fsx::open(file)?;
+        let size = input.metadata().map_err(|e| FileError::new("inspect", file, e))?.len();
+        let input = Told { file: input, done: 0, total: size, progress };
+        let packing = |cause| Problem::Packing { cause };
+        let mut decoder = Decoder::new(input).map_err(packing)?;
+        decoder.window_log_max(WINDOW_LOG).map_err(packing)?;
+        read_tar(decoder, size, place)
+    };
+    read().map_err(|problem| ReadError { file: file.to_owned(), problem })
+}
+
+/// Likewise, from the unpacked bytes of a file that has so many packed.
+fn read_tar(input: impl Read, packed: u64, place: Place<'_>) -> Result<Holdings, Problem> {
+    let packing = |cause| Problem::Packing { cause };
+    let mut reader = Reader::new(packed, place);
+    let mut archive = tar::Archive::new(input);
+    let mut long_name = None;
+    for entry in archive.entries().map_err(packing)?.raw(true) {
+        let mut entry = entry.map_err(packing)?;
+        let size = entry.header().entry_size().map_err(packing)?;
+        let ty = entry.header().entry_type();
+        if ty == EntryType::GNULongName && size <= LONGEST_PATH && long_name.is_none() {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(packing)?;
+            long_name = Some(bytes.strip_suffix(b"\0").unwrap_or(&bytes).to_vec());
+            continue;
+        }
+        let path = long_name.take().unwrap_or_else(|| entry.header().path_bytes().into_owned());
+        let path = String::from_utf8(path)
+            .map_err(|error| Problem::file(error.to_string(), "has a name that is not UTF-8"))?;
+        if ty != EntryType::Regular {
+            return Err(Problem::file(path, "is not a plain file"));
+        }
+        reader.take(&path, size, &mut entry)?;
+    }
+    check_padding(&mut archive.into_inner())?;
+    reader.finish()
+}
+
+/// Behind the end there is nothing but zeros, and few of them.
+fn check_padding(input: &mut dyn Read) -> Result<(), Problem> {
+    let (mut buffer, mut total) = ([0; 4096], 0);
+    loop {
+        let count = input.read(&mut buffer).map_err(|cause| Problem::Packing { cause })?;
+        total += count as u64;
+        if count == 0 {
+            return Ok(());
+        }
+        if total > MOST_PADDING || buffer[..count].iter().any(|byte| *byte != 0) {
+            let cause = io::Error::new(io::ErrorKind::InvalidData, "something follows its end");
+            return Err(Problem::Packing { cause });
+        }
+    }
+}
+
+/// What is known of an archive while it is read.
+struct Reader<'a> {
+    packed: u64,
+    place: Place<'a>,
+    /// Name of the folder that all is in.
+    name: String,
+    identity: Option<Sha>,
+    info: Option<Info>,
+    /// Files beside the payload.
+    tags: Manifest,
+    payload: Manifest,
+    seen: BTreeMap<String, Sums>,
+    /// Bytes of the payload that may still come.
+    left: u64,
+    /// Texts that are looked into, and how many bytes more they may have.
+    texts: BTreeMap<String, Vec<u8>>,
+    room: Cell<u64>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(packed: u64, place: Place<'a>) -> Self {
+        Self {
+            packed,
+            place,
+            name: String::new(),
+            identity: None,
+            info: None,
+            tags: Manifest::new(),
+            payload: Manifest::new(),
+            seen: BTreeMap::new(),
+            left: 0,
+            texts: BTreeMap::new(),
+            room: Cell::new(MOST_TEXT),
+        }
+    }
+
+    /// Takes the next file.
+    fn take(&mut self, full: &str, size: u64, bytes: &mut dyn Read) -> Result<(), Problem> {
+        let (folder, path) = full.split_once('/').unwrap_or(("", full));
+        if !paths::is_safe(path) || name::problem(folder).is_some() {
+            return Err(Problem::file(full, "has a name that no archive has"));
+        }
+        if self.seen.contains_key(path) {
+            return Err(Problem::file(full, "stands there twice"));
+        }
+        let place = self.seen.len();
+        if place == 0 {
+            folder.clone_into(&mut self.name);
+        }
+        if folder != self.name {
+            return Err(Problem::file(full, "is not in the folder of the others"));
+        }
+        if bag::HEAD.get(place).is_some_and(|expected| path != *expected) {
+            return Err(Problem::file(full, "stands where those belong that say what is to come"));
+        }
+        if place < bag::HEAD.len() {
+            let text = self.text(path, size, bytes)?;
+            self.seen.insert(path.to_owned(), Sums::of(&text));
+            return self.take_head(path, &text);
+        }
+        let sums = self.take_listed(path, size, bytes)?;
+        self.seen.insert(path.to_owned(), sums);
+        Ok(())
+    }
+
+    /// Reads a text into memory.
+    fn text(&self, path: &str, size: u64, bytes: &mut dyn Read) -> Result<Vec<u8>, Problem> {
+        let room = self.room.get().checked_sub(size);
+        self.room.set(room.ok_or_else(|| Problem::file(path, "is too long"))?);
+        let mut text = Vec::new();
+        bytes.take(size).read_to_end(&mut text).map_err(|cause| Problem::Packing { cause })?;
+        if text.len() as u64 == size { Ok(text) } else { Err(Problem::file(path, "is cut off")) }
+    }
+
+    /// One of the files that say what is to come.
+    fn take_head(&mut self, path: &str, bytes: &[u8]) -> Result<(), Problem> {
+        let text = std::str::from_utf8(bytes).map_err(|_| Problem::file(path, "is not UTF-8"))?;
+        let wrong = || Problem::file(path, "is not one of an archive of this program");
+        match path {
+            bag::DECLARED if text != bag::DECLARATION => return Err(wrong()),
+            bag::INFO => {
+                let info = Info::parse(text).ok_or_else(wrong)?;
+                if info.format > FORMAT {
+                    return Err(Problem::Newer { format: info.format });
+                }
+                if info.bytes > MOST_TEXT.max(self.packed.saturating_mul(MOST_TO_ONE)) {
+                    return Err(Problem::Bomb { declared: info.bytes, size: self.packed });
+                }
+                self.left = info.bytes;
+                self.info = Some(info);
+            }
+            bag::TAG_MANIFEST => {
+                self.identity = Some(Sha::of(bytes));
+                self.tags = bag::parse_manifest(text).ok_or_else(wrong)?;
+                for early in [bag::DECLARED, bag::INFO] {
+                    check(early, self.tags.get(early).copied(), self.seen[early].sha256)?;
+                }
+                let is_tag = |path: &String| paths::is_safe(path) && !path.starts_with(PAYLOAD);
+                if !self.tags.keys().all(is_tag) || self.tags.contains_key(path) {
+                    return Err(wrong());
+                }
+            }
+            bag::MANIFEST => {
+                check(path, self.tags.get(path).copied(), Sha::of(bytes))?;
+                self.payload = bag::parse_manifest(text).ok_or_else(wrong)?;
+                let is_payload = |path: &String| paths::is_safe(path) && path.starts_with(PAYLOAD);
+                let count = self.info.as_ref().map(|info| info.files);
+                if !self.payload.keys().all(is_payload) || count != Some(self.payload.len() as u64) {
+                    return Err(wrong());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A file that a manifest lists.
+    fn take_listed(&mut self, path: &str, size: u64, bytes: &mut dyn Read) -> Result<Sums, Problem> {
+        let expected = self.tags.get(path).or_else(|| self.payload.get(path)).copied();
+        let expected = expected.ok_or_else(|| Problem::file(path, "is in no manifest"))?;
+        if path.starts_with(PAYLOAD) {
+            let left = self.left.checked_sub(size);
+            self.left = left.ok_or_else(|| Problem::file(path, "is larger than declared"))?;
+        } else if size > MOST_TEXT {
+            return Err(Problem::file(path, "is too long"));
+        }
+        let sums = if holdings::is_looked_into(path) {
+            let text = self.text(path, size, bytes)?;
+            let sums = Sums::of(&text);
+            self.texts.insert(path.to_owned(), text);
+            sums
+        } else {
+            pour(path, size, bytes, (self.place)(path))?
+        };
+        check(path, Some(expected), sums.sha256)?;
+        Ok(sums)
+    }
+
+    /// All that is listed was there, and belongs together.
+    fn finish(self) -> Result<Holdings, Problem> {
+        let Some(identity) = self.identity else {
+            return Err(Problem::file(bag::TAG_MANIFEST, "is missing"));
+        };
+        let elsewhere = match self.texts.get(bag::FETCH) {
+            Some(text) => {
+                let text = String::from_utf8_lossy(text);
+                bag::fetched(&text).ok_or_else(|| Problem::file(bag::FETCH, "has a line that is none"))?
+            }
+            None => Vec::new(),
+        };
+        let listed = self.tags.keys().chain(self.payload.keys());
+        let missing = listed.filter(|path| !self.seen.contains_key(*path) && !elsewhere.contains(path));
+        if let Some(path) = missing.min() {
+            return Err(Problem::file(path, "is missing"));
+        }
+        Holdings::new(self.name, identity, self.seen, self.texts)
+    }
+}
+
+fn check(path: &str, expected: Option<Sha>, found: Sha) -> Result<(), Problem> {
+    match expected {
+        None => Err(Problem::file(path, "is in no manifest")),
+        Some(expected) if expected != found => {
+            Err(Problem::Changed { path: path.to_owned(), expected, found })
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Hashes a file, and writes it where it is to be laid.
+fn pour(path: &str, size: u64, bytes: &mut dyn Read, to: Option<PathBuf>) -> Result<Sums, Problem> {
+    let mut out = match &to {
+        Some(to) => {
+            fsx::create_dir_all(to.parent().unwrap_or(Path::new(".")))?;
+            Some((fsx::create_new(to)?, to))
+        }
+        None => None,
+    };
+    let mut hashing = Hashing::new(bytes.take(size));
+    let mut buffer = vec![0; CHUNK.min(size as usize + 1)];
+    loop {
+        let count = hashing.read(&mut buffer).map_err(|cause| Problem::Packing { cause })?;
+        if count == 0 {
+            break;
+        }
+        if let Some((file, to)) = &mut out {
+            file.write_all(&buffer[..count]).map_err(|error| FileError::new("write", to, error))?;
+        }
+    }
+    let sums = hashing.sums();
+    if sums.size == size { Ok(sums) } else { Err(Problem::file(path, "is cut off")) }
+}
+
+/// A file that tells how far it was read.
+struct Told<'a> {
+    file: File,
+    done: u64,
+    total: u64,
+    progress: &'a dyn Fn(u64, u64),
+}
+
+impl Read for Told<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.done += count as u64;
+        (self.progress)(self.done, self.total);
+        Ok(count)
+    }
+}

@@ -1,0 +1,229 @@
+//! `layerwise archive create`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::archive::{self, Content, Contents, Description, FORMAT, Holds, Published, Request, Sealed};
+use crate::base::digest::{Digest, Sha};
+use crate::base::fsx;
+use crate::cli::archive::Bar;
+use crate::cli::failure::Failure;
+use crate::cli::page::{self, outln};
+use crate::cli::project::Project;
+use crate::cli::{Target, Vary, machine};
+use crate::data::catalogue::{self, Place, Source};
+use crate::kinds;
+use crate::nn::kernels;
+use crate::pipeline::{Files, Node};
+
+/// Arguments of `archive create`.
+#[derive(Args)]
+pub(super) struct Create {
+    /// The pipeline file, as in pipelines/fig1.yaml
+    pipeline: PathBuf,
+    /// The file to write [default: <pipeline>.tar.zst]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Leave out the datasets; who imports it gets them again
+    #[arg(long, conflicts_with = "only")]
+    without_data: bool,
+    /// Only what is published, and how it was made
+    #[arg(long, value_name = "WHAT")]
+    only: Option<Only>,
+    /// How hard zstd tries, from 1 to 19
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
+    level: i32,
+    /// Only say what would be in it, and how large it would be at most
+    #[arg(long = "dry-run")]
+    is_dry: bool,
+    #[command(flatten)]
+    vary: Vary,
+    /// Where results and the store are [default: results/ beside the folder of the pipeline]
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// Write JSON to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Only {
+    /// Tables, figures and verdicts
+    Tables,
+}
+
+impl Create {
+    pub(super) fn execute(self) -> Result<(), Failure> {
+        let target = Target {
+            pipeline: self.pipeline.clone(),
+            stages: Vec::new(),
+            vary: self.vary.clone(),
+            results: self.results.clone(),
+            json: self.json,
+        };
+        let project = Project::open(&target)?;
+        let contents = self.gather(&project)?;
+        let (bytes, files) = (contents.size(), contents.payload.len());
+        let left_out: u64 = contents.left_out.values().map(|left_out| left_out.size).sum();
+        if self.is_dry {
+            return self.forecast(bytes, files, left_out);
+        }
+        let bar = Bar::new("hashed");
+        let sealed = Sealed::new(contents, &|done, total| bar.tell(done, total))?;
+        drop(bar);
+        let file = self.output.clone().unwrap_or_else(|| format!("{}.tar.zst", sealed.name).into());
+        let bar = Bar::new("packed");
+        archive::write(&sealed, &file, self.level, machine::cores(), &|done, total| bar.tell(done, total))?;
+        drop(bar);
+        let (bytes, files) = sealed.size();
+        let packed = fsx::size(&file).unwrap_or(0);
+        if self.json {
+            let identity = sealed.identity.to_string();
+            return page::print_json(
+                &json!({ "file": file, "identity": identity, "files": files, "bytes": bytes, "packed": packed }),
+            );
+        }
+        let count = page::count(files, "file");
+        eprintln!("{}: {count}, {} in {}", file.display(), page::size(bytes), page::size(packed));
+        outln!("{}", sealed.identity)
+    }
+
+    fn forecast(&self, bytes: u64, files: usize, left_out: u64) -> Result<(), Failure> {
+        if self.json {
+            return page::print_json(&json!({ "files": files, "bytes": bytes, "left_out": left_out }));
+        }
+        outln!("{} of results: {} before compression", page::count(files, "file"), page::size(bytes))?;
+        if left_out > 0 {
+            outln!("{} left out", page::size(left_out))?;
+        }
+        Ok(())
+    }
+
+    fn gather(&self, project: &Project) -> Result<Contents, Failure> {
+        let files = self.project_files(project)?;
+        let holds = match (self.only, self.without_data) {
+            (Some(Only::Tables), _) => Holds::Tables,
+            (None, true) => Holds::WithoutData,
+            (None, false) => Holds::Everything,
+        };
+        let text = fsx::read_to_string(&self.pipeline)?;
+        let description = Description {
+            format: FORMAT,
+            pipeline: project.keyed.pipeline.clone(),
+            about: about(&text),
+            file: inside(&project.root, &self.pipeline)?,
+            scale: self.vary.scale.clone(),
+            set: self.vary.overrides.iter().map(|o| (o.name.clone(), o.value.clone())).collect(),
+            numerics: kernels::numerics_class(),
+            revision: machine::revision().unwrap_or_default(),
+            holds,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let is_data = |node: &Node| node.work.kind().output == kinds::DATASET;
+        Ok(Contents::gather(Request {
+            keyed: &project.keyed,
+            store: &project.store,
+            description,
+            project: files,
+            tags: tags(&project.root)?,
+            is_data: &is_data,
+            published: published(),
+        })?)
+    }
+
+    /// What the results were made from: pipeline files, manifests of datasets, files that stages declare, versions of libraries.
+    fn project_files(&self, project: &Project) -> Result<Vec<(String, Content)>, Failure> {
+        let mut files = BTreeMap::new();
+        let name = self.pipeline.to_string_lossy();
+        let parsed = Files::read(&name, &fsx::read_to_string(&self.pipeline)?, &fsx::read_to_string)?;
+        for document in parsed.documents {
+            let path = inside(&project.root, Path::new(&document.name))?;
+            files.insert(path, Content::Bytes(document.text.into_bytes()));
+        }
+        for node in &project.keyed.nodes {
+            if let Some(name) = node.fields.parameters["dataset"]["name"].as_str()
+                && let Some(text) = catalogue::text(name)
+            {
+                files.insert(format!("datasets/{name}.yaml"), Content::Bytes(text.into()));
+            }
+            for source in &node.fields.sources {
+                let path = project.root.join(&source.path);
+                let below = if fsx::is_dir(&path) { fsx::files_below(&path)? } else { vec![String::new()] };
+                for name in below {
+                    let path = path.join(&name);
+                    files.insert(inside(&project.root, &path)?, Content::File(path));
+                }
+            }
+        }
+        let libraries = project.root.join("Cargo.lock");
+        // Of a project elsewhere: those that this program was built with.
+        let libraries =
+            fsx::read(&libraries).unwrap_or_else(|_| include_bytes!("../../../Cargo.lock").to_vec());
+        files.insert("Cargo.lock".to_owned(), Content::Bytes(libraries));
+        Ok(files.into_iter().collect())
+    }
+}
+
+/// Licence and citation: those of the project, or else of this program.
+fn tags(root: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let ours: [(&str, &[u8]); 2] = [
+        ("CITATION.cff", include_bytes!("../../../CITATION.cff")),
+        ("LICENSE", include_bytes!("../../../LICENSE")),
+    ];
+    let tag = |(name, ours): (&str, &[u8])| {
+        let path = root.join(name);
+        let bytes = if fsx::size(&path).is_some() { fsx::read(&path)? } else { ours.to_vec() };
+        Ok((name.to_owned(), bytes))
+    };
+    ours.into_iter().map(tag).collect()
+}
+
+/// Files of datasets that a web server has as they are.
+fn published() -> BTreeMap<Digest, Published> {
+    let mut published = BTreeMap::new();
+    for dataset in catalogue::names().filter_map(catalogue::find) {
+        let web = dataset.sources.iter().find_map(|source| match source {
+            Source::Place(Place::Web(place)) => Some(place),
+            _ => None,
+        });
+        for (place, file) in web.iter().flat_map(|place| dataset.files.iter().map(move |file| (place, file)))
+        {
+            if let (Some(digest), Some(sha256)) = (file.blake3, Sha::parse(&file.sha256)) {
+                published.insert(digest, Published { url: format!("{place}{}", file.name), sha256 });
+            }
+        }
+    }
+    published
+}
+
+/// What a pipeline says of itself.
+fn about(text: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        #[serde(default)]
+        about: String,
+    }
+    serde_yaml::from_str::<Head>(text).map(|head| head.about).unwrap_or_default()
+}
+
+/// A path within the project, with `/` between folders.
+fn inside(root: &Path, path: &Path) -> Result<String, Failure> {
+    let (root, full) = (fsx::absolute(root)?, fsx::absolute(path)?);
+    let tidy = |path: &Path| fsx::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let inside = full.strip_prefix(&root).map(Path::to_owned);
+    let inside = inside.or_else(|_| tidy(&full).strip_prefix(tidy(&root)).map(Path::to_owned));
+    let names = inside.ok().and_then(|inside| {
+        let names = inside.components().map(|part| match part {
+            std::path::Component::Normal(name) => name.to_str().map(str::to_owned),
+            _ => None,
+        });
+        names.collect::<Option<Vec<_>>>()
+    });
+    names.map(|names| names.join("/")).ok_or_else(|| Failure::Input {
+        message: format!("'{}' is outside of the project's folder '{}'", path.display(), root.display()),
+        hint: "move it into the folder that holds 'datasets', or work in a folder above it".to_owned(),
+    })
+}

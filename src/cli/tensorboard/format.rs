@@ -20,11 +20,11 @@ fn record(event: &[u8]) -> Vec<u8> {
 }
 
 fn double(field: u64, value: f64) -> Vec<u8> {
-    [varint(field << 3 | 1), value.to_le_bytes().to_vec()].concat()
+    [varint((field << 3) | 1), value.to_le_bytes().to_vec()].concat()
 }
 
 fn float(field: u64, value: f32) -> Vec<u8> {
-    [varint(field << 3 | 5), value.to_le_bytes().to_vec()].concat()
+    [varint((field << 3) | 5), value.to_le_bytes().to_vec()].concat()
 }
 
 fn integer(field: u64, value: u64) -> Vec<u8> {
@@ -32,7 +32,7 @@ fn integer(field: u64, value: u64) -> Vec<u8> {
 }
 
 fn bytes(field: u64, value: &[u8]) -> Vec<u8> {
-    [varint(field << 3 | 2), varint(value.len() as u64), value.to_vec()].concat()
+    [varint((field << 3) | 2), varint(value.len() as u64), value.to_vec()].concat()
 }
 
 /// Seven bits a byte, the lowest first; the top bit says that more follow.
@@ -52,7 +52,7 @@ fn masked(bytes: &[u8]) -> u32 {
 
 /// Castagnoli's polynomial, bit by bit: there are a few kilobytes of it.
 fn crc32c(bytes: &[u8]) -> u32 {
-    let shift = |crc: u32| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+    let shift = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| shift(crc)))
 }
 

@@ -246,13 +246,13 @@ pub(super) mod tests {
 
     #[test]
     fn lines_make_a_state() {
+        use Status::{Cached, Running, Waiting};
         let run = run("");
         assert_eq!((run.pipeline.as_str(), run.pid, run.began, run.latest), ("quick", 7, 100.0, 108.5));
-        use Status::{Cached, Running, Waiting};
         assert_eq!(
             statuses(&run),
             [Cached, Running, Waiting, Running, Waiting],
-            "the third is the first's twin"
+            "the fourth is the second's twin"
         );
         let fit = &run.stages[1];
         assert_eq!((fit.share(), fit.seconds(110.5)), (Some(0.625), Some(10.0)));

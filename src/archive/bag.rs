@@ -1,4 +1,4 @@
-//! The texts of a BagIt bag, written and read: RFC 8493.
+//! The texts of a `BagIt` bag, written and read: RFC 8493.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

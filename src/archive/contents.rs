@@ -153,8 +153,11 @@ impl Contents {
             Holds::WithoutData => !is_data(&keyed.nodes[made.place].node),
             Holds::Tables => false,
         });
-        for (digest, left_out) in &mut contents.left_out {
-            left_out.published = published.get(digest).cloned();
+        // Tables are complete without what they were made from: nothing is to be fetched.
+        if holds == Holds::WithoutData {
+            for (digest, left_out) in &mut contents.left_out {
+                left_out.published = published.get(digest).cloned();
+            }
         }
         Ok(contents)
     }

@@ -39,13 +39,13 @@ pub(super) fn is_looked_into(path: &str) -> bool {
 impl Holdings {
     /// Follows all references: lock → records → objects, lock → published files.
     pub(super) fn new(
-        name: String,
+        name: &str,
         identity: Sha,
         files: BTreeMap<String, Sums>,
         mut texts: BTreeMap<String, Vec<u8>>,
     ) -> Result<Self, Problem> {
         let description: Description = parse(&texts, DESCRIPTION)?;
-        let lock_path = paths::result(&name, lock::FILE);
+        let lock_path = paths::result(name, lock::FILE);
         let lock = texts.get(&lock_path).and_then(|text| Lock::parse(text));
         let lock = lock.ok_or_else(|| Problem::file(&lock_path, "is no lock of this version, or missing"))?;
         if description.pipeline != name || lock.pipeline != name {

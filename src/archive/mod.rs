@@ -1,6 +1,6 @@
 //! Results that outlive the machine: one file that others can open, check and run again without this program's store.
 //!
-//! An archive is a tar file, compressed by zstd, of one folder. That folder is at once a BagIt bag (RFC 8493: its manifests have the
+//! An archive is a tar file, compressed by zstd, of one folder. That folder is at once a `BagIt` bag (RFC 8493: its manifests have the
 //! SHA-256 of every file) and a workflow-run RO-Crate (who made what from what, for programs). Its payload is a project folder:
 //!
 //! ```text

@@ -9,7 +9,7 @@ pub(super) const PAYLOAD: &str = "data/";
 pub(super) const DESCRIPTION: &str = "data/archive.json";
 /// All results.
 pub(super) const RESULTS: &str = "data/results/";
-pub(super) const OBJECTS: &str = "data/results/store/v1/objects/";
+const OBJECTS: &str = "data/results/store/v1/objects/";
 pub(super) const RECORDS: &str = "data/results/store/v1/records/";
 /// The longest name that file systems take.
 const LONGEST_NAME: usize = 255;

@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
             self.texts.insert(path.to_owned(), text);
             sums
         } else {
-            pour(path, size, bytes, (self.place)(path))?
+            pour(path, size, bytes, (self.place)(path).as_deref())?
         };
         check(path, Some(expected), sums.sha256)?;
         Ok(sums)
@@ -288,7 +288,7 @@ impl<'a> Reader<'a> {
         if let Some(path) = missing.min() {
             return Err(Problem::file(path, "is missing"));
         }
-        Holdings::new(self.name, identity, self.seen, self.texts)
+        Holdings::new(&self.name, identity, self.seen, self.texts)
     }
 }
 
@@ -303,8 +303,8 @@ fn check(path: &str, expected: Option<Sha>, found: Sha) -> Result<(), Problem> {
 }
 
 /// Hashes a file, and writes it where it is to be laid.
-fn pour(path: &str, size: u64, bytes: &mut dyn Read, to: Option<PathBuf>) -> Result<Sums, Problem> {
-    let mut out = match &to {
+fn pour(path: &str, size: u64, bytes: &mut dyn Read, to: Option<&Path>) -> Result<Sums, Problem> {
+    let mut out = match to {
         Some(to) => {
             fsx::create_dir_all(to.parent().unwrap_or(Path::new(".")))?;
             Some((fsx::create_new(to)?, to))

@@ -99,7 +99,7 @@ fn data_and_results_can_be_left_out() {
 
     assert!(create(&["--only", "tables"]) < without);
     assert_eq!(space.run(&["archive", "verify", "a.tar.zst"]).code, 0);
-    let refused = other.run(&["archive", "import", "a.tar.zst"]);
+    let refused = space.run(&["archive", "import", "a.tar.zst"]);
     assert!(refused.code == 1 && refused.stderr.contains("tables only"), "{refused:?}");
     let forecast = space.run(&["archive", "create", "pipelines/quick.yaml", "--dry-run", "-o", "none"]);
     assert!(forecast.code == 0 && forecast.stdout.contains("before compression"), "{forecast:?}");

@@ -93,16 +93,13 @@ impl Crate<'_> {
 
     fn file(&self, id: &str, outputs: &BTreeMap<String, (&Made, &Output)>) -> Value {
         let mut entity = json!({ "@id": id, "@type": "File" });
-        match outputs.get(id).filter(|_| id.starts_with(paths::OBJECTS)) {
-            Some((made, output)) => {
-                entity["name"] = json!(format!("{}/{}", made.name, output.name));
-                entity["encodingFormat"] = json!(format_of(&output.name));
-                entity["exampleOfWork"] = example_of(stage_of(&made.name));
-            }
-            None => {
-                entity["name"] = json!(id.rsplit('/').next().unwrap_or(id));
-                entity["encodingFormat"] = json!(format_of(id));
-            }
+        if let Some((made, output)) = outputs.get(id) {
+            entity["name"] = json!(format!("{}/{}", made.name, output.name));
+            entity["encodingFormat"] = json!(format_of(&output.name));
+            entity["exampleOfWork"] = example_of(stage_of(&made.name));
+        } else {
+            entity["name"] = json!(id.rsplit('/').next().unwrap_or(id));
+            entity["encodingFormat"] = json!(format_of(id));
         }
         self.describe_file(&mut entity);
         entity

@@ -23,9 +23,12 @@ const WORKFLOW_CRATE: &str = "https://w3id.org/workflowhub/workflow-ro-crate/1.0
 const RO_CRATE: &str = "https://w3id.org/ro/crate/1.1";
 
 /// Words of workflow runs that the context of RO-Crate 1.1 lacks; written out, so that no second context must be had.
-const TERMS: [(&str, &str); 2] = [
+const TERMS: [(&str, &str); 5] = [
     ("ParameterConnection", "https://w3id.org/ro/terms/workflow-run#ParameterConnection"),
     ("connection", "https://w3id.org/ro/terms/workflow-run#connection"),
+    ("sourceParameter", "https://w3id.org/ro/terms/workflow-run#sourceParameter"),
+    ("targetParameter", "https://w3id.org/ro/terms/workflow-run#targetParameter"),
+    ("sha256", "https://w3id.org/ro/terms/workflow-run#sha256"),
 ];
 
 /// The metadata, with a newline at the end.

@@ -51,7 +51,8 @@ pub(super) enum Line {
     Scalars {
         stage: String,
         step: u64,
-        values: BTreeMap<String, f64>,
+        /// What is no number, as after a divergence, has none.
+        values: BTreeMap<String, Option<f64>>,
     },
     Ended {
         stage: String,
@@ -127,7 +128,11 @@ impl Line {
                 Self::Progress { stage, done, total, unit: unit.to_owned(), note }
             }
             Report::Note(text) => Self::Note { stage, text },
-            Report::Scalars { step, values } => Self::Scalars { stage, step, values },
+            Report::Scalars { step, values } => {
+                let finite =
+                    |(curve, value): (String, f64)| (curve, Some(value).filter(|value| value.is_finite()));
+                Self::Scalars { stage, step, values: values.into_iter().map(finite).collect() }
+            }
         }
     }
 
@@ -159,7 +164,11 @@ mod tests {
         for line in [
             Line::Planned { wanted: 11, misses: 3 },
             Line::Progress { stage: stage(), done: 1, total: 2, unit: "batches".into(), note: String::new() },
-            Line::Scalars { stage: stage(), step: 3, values: [("test/error".to_owned(), 0.1)].into() },
+            Line::Scalars {
+                stage: stage(),
+                step: 3,
+                values: [("test/error".to_owned(), Some(0.1)), ("test/loss".to_owned(), None)].into(),
+            },
             Line::Ended { stage: stage(), outcome: End::Cached, detail: None },
             Line::Closed,
         ] {
@@ -173,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_others_read_keeps_its_names() {
-        let values = [("train/loss".to_owned(), 2.5), ("test/error".to_owned(), 0.5)].into();
+        let values = [("train/loss".to_owned(), Some(2.5)), ("test/error".to_owned(), Some(0.5))].into();
         let line = Line::Scalars { stage: "fit".into(), step: 0, values };
         assert_eq!(
             line.to_text(),

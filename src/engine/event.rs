@@ -59,6 +59,8 @@ pub trait Observer {
 /// Each of them is told.
 impl Observer for Vec<Box<dyn Observer>> {
     fn event(&mut self, event: &Event<'_>) {
-        self.iter_mut().for_each(|observer| observer.event(event));
+        for observer in self {
+            observer.event(event);
+        }
     }
 }

@@ -56,12 +56,15 @@ fn points<'a>(stage: &'a Stage, split: &str, metric: Metric) -> &'a [(f64, f64)]
 
 /// What is drawn, and the last values: `fit[seed=0]: error by epoch; 2: train 0.120, test 0.100`.
 pub(super) fn title(stage: &Stage, metric: Metric) -> String {
-    let mut title = format!("{}: {} by epoch", stage.name, metric.name());
+    let title = format!("{}: {} by epoch", stage.name, metric.name());
     let last = SPLITS.map(|(split, _)| (split, points(stage, split, metric).last()));
-    if let [(train, Some((epoch, at_train))), (test, Some((_, at_test)))] = last {
-        title += &format!("; after {epoch}: {train} {}, {test} {}", number(*at_train), number(*at_test));
+    match last {
+        [(train, Some((epoch, at_train))), (test, Some((_, at_test)))] => {
+            let [at_train, at_test] = [at_train, at_test].map(|value| number(*value));
+            format!("{title}; after {epoch}: {train} {at_train}, {test} {at_test}")
+        }
+        _ => title,
     }
-    title
 }
 
 /// Three digits after the point, or those that count.

@@ -71,7 +71,7 @@ fn draw_list(run: &Run, place: Option<usize>, now: f64, area: Rect, buffer: &mut
 }
 
 /// What there is to say of a stage; on a narrow screen, only what is most wanted.
-fn stage_line<'a>(run: &'a Run, at: usize, width: usize, room: u16, now: f64) -> Line<'a> {
+fn stage_line(run: &Run, at: usize, width: usize, room: u16, now: f64) -> Line<'_> {
     let stage = &run.stages[at];
     let name: String = stage.name.chars().take(width).collect();
     let mut spans = vec![

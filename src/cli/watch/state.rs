@@ -77,7 +77,9 @@ impl Run {
         match line {
             Line::Opened { pipeline, pid, host, stages, .. } => {
                 *self = Self { pipeline, pid, host, began: time, latest: time, ..Self::default() };
-                stages.into_iter().for_each(|wanted| self.add(wanted));
+                for wanted in stages {
+                    self.add(wanted);
+                }
             }
             Line::Closed => self.phase = Phase::Ended,
             Line::Planned { .. } | Line::Unknown => {}
@@ -175,11 +177,11 @@ impl Stage {
     }
 
     /// A training that is tried again tells its curves again.
-    fn add_points(&mut self, step: f64, values: &BTreeMap<String, f64>) {
-        for (name, value) in values {
+    fn add_points(&mut self, step: f64, values: &BTreeMap<String, Option<f64>>) {
+        for (name, value) in values.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
             let points = self.curves.entry(name.clone()).or_default();
             points.retain(|(before, _)| *before < step);
-            points.push((step, *value));
+            points.push((step, value));
         }
     }
 

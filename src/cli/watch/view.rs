@@ -60,8 +60,8 @@ impl View {
 
     fn go(&mut self, run: &Run, by: isize) {
         let Some(last) = run.stages.len().checked_sub(1) else { return };
-        let here = self.place(run).unwrap_or(0) as isize;
-        self.selected = Some(here.saturating_add(by).clamp(0, last as isize) as usize);
+        let here = self.place(run).unwrap_or(0);
+        self.selected = Some(here.saturating_add_signed(by).min(last));
     }
 }
 

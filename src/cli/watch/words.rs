@@ -10,6 +10,9 @@ pub(super) fn phase(run: &Run, now: f64) -> String {
         Phase::Running => format!("running for {time}"),
         Phase::Ended if run.count(&[Status::Failed]) > 0 => format!("failed after {time}"),
         Phase::Ended if run.count(&[Status::Stopped]) > 0 => format!("stopped after {time}"),
+        Phase::Ended if run.count(&[Status::Waiting, Status::Running]) > 0 => {
+            format!("broke off after {time}")
+        }
         Phase::Ended => format!("ended after {time}"),
         Phase::Died => format!("ended without a word after {time}: its process is gone"),
     }

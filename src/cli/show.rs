@@ -83,6 +83,10 @@ impl Show {
 
     fn print(&self, store: &Store, found: Found, manner: Manner) -> Result<(), Failure> {
         match found {
+            Found::Result { file: None, .. } | Found::Object(_) if self.parquet.is_some() => Err(Failure::Input {
+                message: "no table is named that could be written as Parquet".to_owned(),
+                hint: "name a file of a stage, as in 'layerwise show pipelines/fig1.yaml probes/probes.csv --parquet probes.parquet'".to_owned(),
+            }),
             Found::Result { title, record, file: None } => self.print_result(store, &title, &record, manner),
             Found::Result { title, record, file: Some(file) } => {
                 let names = || record.outputs.iter().map(|output| output.name.as_str());
@@ -97,10 +101,6 @@ impl Show {
                 let content = content::open(&output.name, &store.object_path(output.digest), manner)?;
                 self.print_content(Some(&output.name), output.digest, content)
             }
-            _ if self.parquet.is_some() => Err(Failure::Input {
-                message: "no table is named that could be written as Parquet".to_owned(),
-                hint: "name a file of a stage, as in 'layerwise show pipelines/fig1.yaml probes/probes.csv --parquet probes.parquet'".to_owned(),
-            }),
             Found::Object(digest) => {
                 let content = content::open("", &store.object_path(digest), manner)?;
                 self.print_content(None, digest, content)

@@ -131,7 +131,7 @@ fn tracked_results_have_their_verdicts() {
     let space = Space::new();
     std::fs::remove_dir(space.path("pipelines")).unwrap();
     std::os::unix::fs::symlink(repository.join("pipelines"), space.path("pipelines")).unwrap();
-    for name in ["difficulty", "fig1", "fig2-mnist", "fig3-day", "fig8", "measures"] {
+    for name in ["difficulty", "fig1", "fig2-mnist", "fig3-day", "fig4-evening", "fig8", "measures"] {
         std::fs::create_dir_all(space.path("results")).unwrap();
         let (from, to) = (repository.join("results").join(name), space.path("results").join(name));
         std::os::unix::fs::symlink(from, to).unwrap();

@@ -117,3 +117,20 @@ impl Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    /// The means and deviations of CIFAR-10 have 17 digits: read one bit off, they would make another key.
+    #[test]
+    fn numbers_come_back_to_the_bit() {
+        let numbers = json!({"mean": [0.491_399_678_615_196_07, 0.482_158_408_394_607_83, 0.446_530_914_445_465_67],
+            "std": [0.247_032_232_463_282_01, 0.243_485_128_000_055_53, 0.261_587_841_727_964_5]});
+        let text = numbers.to_string();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), numbers, "{text}");
+        for number in numbers["mean"].as_array().unwrap().iter().chain(numbers["std"].as_array().unwrap()) {
+            assert_eq!(number.as_f64(), number.to_string().parse().ok());
+        }
+    }
+}

@@ -6,11 +6,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::fsx;
 use crate::cli::failure::Failure;
+use crate::engine::Capacity;
 use crate::nn::kernels;
 
 /// The cores that this process may use.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// All of the machine. While some stages wait for the disk, others keep the cores busy: so there are more jobs than cores.
+pub(super) fn capacity() -> Capacity {
+    let threads = cores();
+    Capacity { jobs: threads + 2, threads, memory: memory(), gpus: gpus() }
 }
 
 /// Seconds since 1970.
@@ -20,7 +27,7 @@ pub(super) fn now() -> f64 {
 }
 
 /// Bytes of memory; no limit where the system does not tell.
-pub(super) fn memory() -> u64 {
+fn memory() -> u64 {
     let kilobytes = |text: String| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
         line.split_whitespace().nth(1)?.parse::<u64>().ok()
@@ -29,7 +36,7 @@ pub(super) fn memory() -> u64 {
 }
 
 /// NVIDIA devices.
-pub(super) fn gpus() -> u32 {
+fn gpus() -> u32 {
     let is_gpu = |name: &String| {
         name.strip_prefix("nvidia")
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))

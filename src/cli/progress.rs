@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -19,6 +20,36 @@ pub(super) fn observer(json: bool) -> Box<dyn Observer> {
         Box::new(Live::default())
     } else {
         Box::new(Plain::default())
+    }
+}
+
+/// How many bytes of a command's work are done, once it takes longer than people wait.
+pub(super) struct Bar {
+    bar: ProgressBar,
+    start: Instant,
+}
+
+impl Bar {
+    pub(super) fn new(what: &'static str) -> Self {
+        let bar = ProgressBar::new(0);
+        let template = "{bytes} of {total_bytes} {msg}";
+        bar.set_style(ProgressStyle::with_template(template).expect("a template"));
+        bar.set_message(what);
+        Self { bar, start: Instant::now() }
+    }
+
+    pub(super) fn tell(&self, done: u64, total: u64) {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        if self.start.elapsed() > PATIENCE {
+            self.bar.set_length(total);
+            self.bar.set_position(done);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

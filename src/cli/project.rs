@@ -54,6 +54,13 @@ impl Project {
     }
 }
 
+/// The sentence that a pipeline file says of itself; empty if there is none.
+pub(super) fn about(pipeline: &Path) -> String {
+    let text = fsx::read_to_string(pipeline).unwrap_or_default();
+    let head: serde_json::Value = serde_yaml::from_str(&text).unwrap_or_default();
+    head["about"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Reads a pipeline; `digest` gives the content of the project's files.
 pub(super) fn load(path: &Path, variation: &Variation, digest: DigestOf<'_>) -> Result<Keyed, Failure> {
     load_as(path, variation, &kernels::numerics_class(), digest)

@@ -15,7 +15,7 @@ use crate::store::{Record, Store};
 #[derive(Args)]
 pub(super) struct Place {
     #[command(flatten)]
-    vary: Vary,
+    pub(super) vary: Vary,
     /// Where results and the store are [default: results/ beside the folder of the pipeline]
     #[arg(long, value_name = "DIR")]
     pub(super) results: Option<PathBuf>,

@@ -7,13 +7,13 @@ use serde_json::json;
 
 use crate::archive::{self, Holdings};
 use crate::base::{fsx, name};
-use crate::cli::archive::{self as cli_archive, Bar};
 use crate::cli::failure::Failure;
 use crate::cli::nearness::{Verdict, judge};
 use crate::cli::page::{self, outln};
+use crate::cli::progress::{self, Bar};
 use crate::cli::project::{self, Project};
-use crate::cli::{machine, progress, run};
-use crate::engine::{self, Capacity, Outcome, Plan, Settings, Wish};
+use crate::cli::{machine, run};
+use crate::engine::{self, Outcome, Plan, Settings, Wish};
 use crate::pipeline::{Keyed, Override, Variation, target};
 use crate::store::{Digests, Store};
 
@@ -44,17 +44,12 @@ impl Reproduce {
         let project = open(&folder, &holdings)?;
         let wish = self.wish(&project)?;
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
-        let (cores, cancelled) = (machine::cores(), run::catch_signals());
+        let cancelled = run::catch_signals();
         let data = place("data");
         let settings = Settings {
             root: &project.root,
             local: fsx::is_dir(&data).then_some(data.as_path()),
-            capacity: Capacity {
-                jobs: cores + 2,
-                threads: cores,
-                memory: machine::memory(),
-                gpus: machine::gpus(),
-            },
+            capacity: machine::capacity(),
             keep_going: false,
             cancelled: &cancelled,
             provenance: run::provenance(),
@@ -68,24 +63,33 @@ impl Reproduce {
 
     /// Lays the archive out in a new folder, which is removed again if the archive is not right.
     fn unpack(&self) -> Result<(PathBuf, Holdings), Failure> {
-        let folder = match &self.into {
-            Some(folder) => folder.clone(),
-            None => format!("{}-reproduced", cli_archive::open(&self.file)?.lock.pipeline).into(),
-        };
-        if fsx::link_metadata(&folder).is_ok() {
-            return Err(Failure::Input {
+        let new = |folder: &Path| match fsx::link_metadata(folder) {
+            Ok(_) => Err(Failure::Input {
                 message: format!("'{}' is there already", folder.display()),
                 hint: "choose a folder that is not there yet, with '--into DIR'".to_owned(),
-            });
-        }
-        fsx::create_dir_all(&folder)?;
+            }),
+            Err(_) => Ok(()),
+        };
+        self.into.as_deref().map_or(Ok(()), new)?;
+        // What it is called is known when all of it was read.
+        let beside = self.into.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let folder = beside.join(format!(".reproduce.{}.tmp", std::process::id()));
+        fsx::clear_dir(&folder)?;
         let bar = Bar::new("read");
         let place = |path: &str| match archive::project_file(path) {
             Some(name) => Some(folder.join(name)),
             None => archive::object_of(path).map(|object| archived(&folder, &object.to_string())),
         };
         match archive::read(&self.file, &place, &|done, total| bar.tell(done, total)) {
-            Ok(holdings) => Ok((folder, holdings)),
+            Ok(holdings) => {
+                let named = || PathBuf::from(format!("{}-reproduced", holdings.lock.pipeline));
+                let target = self.into.clone().unwrap_or_else(named);
+                let placed = new(&target).and_then(|()| Ok(fsx::rename(&folder, &target)?));
+                if placed.is_err() {
+                    fsx::remove_dir_all(&folder)?;
+                }
+                placed.map(|()| (target, holdings))
+            }
             Err(error) => {
                 fsx::remove_dir_all(&folder)?;
                 Err(error.into())

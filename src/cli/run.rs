@@ -98,13 +98,12 @@ impl Run {
     }
 
     fn capacity(&self) -> Capacity {
-        let cores = machine::cores();
+        let all = machine::capacity();
         Capacity {
-            // While some wait for the disk, others keep the cores busy.
-            jobs: self.jobs.map_or(cores + 2, NonZeroUsize::get),
-            threads: self.threads.map_or(cores, NonZeroUsize::get),
-            memory: self.memory.unwrap_or_else(machine::memory),
-            gpus: self.gpus.unwrap_or_else(machine::gpus),
+            jobs: self.jobs.map_or(all.jobs, NonZeroUsize::get),
+            threads: self.threads.map_or(all.threads, NonZeroUsize::get),
+            memory: self.memory.unwrap_or(all.memory),
+            gpus: self.gpus.unwrap_or(all.gpus),
         }
     }
 }

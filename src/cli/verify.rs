@@ -1,16 +1,15 @@
 //! `layerwise verify`.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::base::digest::Digest;
 use crate::cli::failure::Failure;
 use crate::cli::machine::{self, count, size};
 use crate::cli::page::outln;
+use crate::cli::progress::Bar;
 use crate::cli::project::{self, Project};
 use crate::cli::{Target, Vary, progress, run};
 use crate::engine::audit::{self, Finding};
@@ -42,9 +41,6 @@ pub(super) struct Verify {
     json: bool,
 }
 
-/// What hashing takes before it is shown how far it is.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 impl Verify {
     pub(super) fn execute(self) -> Result<(), Failure> {
         if self.rerun { self.rerun() } else { self.audit() }
@@ -57,16 +53,9 @@ impl Verify {
         let has_nothing = locks.is_empty();
         let store =
             if has_nothing { project::open_store(&results)? } else { Store::open(&results.join("store"))? };
-        let bar = ProgressBar::new(0);
-        bar.set_style(ProgressStyle::with_template("{bytes} of {total_bytes} hashed").expect("a template"));
-        let start = Instant::now();
-        let report = audit::audit(&store, &locks, &|done, total| {
-            if start.elapsed() > PATIENCE {
-                bar.set_length(total);
-                bar.set_position(done);
-            }
-        })?;
-        bar.finish_and_clear();
+        let bar = Bar::new("hashed");
+        let report = audit::audit(&store, &locks, &|done, total| bar.tell(done, total))?;
+        drop(bar);
         for finding in &report.findings {
             if self.json {
                 outln!("{}", json(finding))?;
@@ -128,8 +117,8 @@ impl Verify {
         };
         let project = Project::open(&wish)?;
         let selected = target::select(&project.keyed, &wish.stages)?;
-        let (cores, local, cancelled) = (machine::cores(), machine::local_data()?, run::catch_signals());
-        let capacity = Capacity { jobs: 1, threads: cores, memory: machine::memory(), gpus: machine::gpus() };
+        let (local, cancelled) = (machine::local_data()?, run::catch_signals());
+        let capacity = Capacity { jobs: 1, ..machine::capacity() };
         let settings = Settings {
             root: &project.root,
             local: local.as_deref(),

@@ -253,20 +253,6 @@ pub fn total_size(path: &Path) -> u64 {
     }
 }
 
-/// Bytes that may still be written below a folder; no limit where the system does not tell.
-pub fn free_space(folder: &Path) -> Result<u64> {
-    #[cfg(target_os = "linux")]
-    {
-        let found = rustix::fs::statvfs(folder).map_err(|e| FileError::new("inspect", folder, e.into()))?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = folder;
-        Ok(u64::MAX)
-    }
-}
-
 /// Whether an open file is the one that a path names now.
 pub fn is_same_file(file: &File, path: &Path) -> bool {
     #[cfg(unix)]

@@ -9,12 +9,13 @@ use serde_json::json;
 use crate::archive::{self, Content, Contents, Description, FORMAT, Holds, Published, Request, Sealed};
 use crate::base::digest::{Digest, Sha};
 use crate::base::fsx;
-use crate::cli::archive::Bar;
 use crate::cli::failure::Failure;
+use crate::cli::machine;
 use crate::cli::page::{self, outln};
-use crate::cli::project::Project;
-use crate::cli::{Target, Vary, machine};
-use crate::data::catalogue::{self, Place, Source};
+use crate::cli::progress::Bar;
+use crate::cli::project::{self, Project};
+use crate::cli::reading::Place;
+use crate::data::catalogue::{self, Source};
 use crate::kinds;
 use crate::nn::kernels;
 use crate::pipeline::{Files, Node};
@@ -40,13 +41,7 @@ pub(super) struct Create {
     #[arg(long = "dry-run")]
     is_dry: bool,
     #[command(flatten)]
-    vary: Vary,
-    /// Where results and the store are [default: results/ beside the folder of the pipeline]
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
-    /// Write JSON to stdout
-    #[arg(long)]
-    json: bool,
+    place: Place,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -57,14 +52,7 @@ enum Only {
 
 impl Create {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let target = Target {
-            pipeline: self.pipeline.clone(),
-            stages: Vec::new(),
-            vary: self.vary.clone(),
-            results: self.results.clone(),
-            json: self.json,
-        };
-        let project = Project::open(&target)?;
+        let project = self.place.project(&self.pipeline)?;
         let contents = self.gather(&project)?;
         let (bytes, files) = (contents.size(), contents.payload.len());
         let left_out: u64 = contents.left_out.values().map(|left_out| left_out.size).sum();
@@ -80,7 +68,7 @@ impl Create {
         drop(bar);
         let (bytes, files) = sealed.size();
         let packed = fsx::size(&file).unwrap_or(0);
-        if self.json {
+        if self.place.json {
             let identity = sealed.identity.to_string();
             return page::print_json(
                 &json!({ "file": file, "identity": identity, "files": files, "bytes": bytes, "packed": packed }),
@@ -92,7 +80,7 @@ impl Create {
     }
 
     fn forecast(&self, bytes: u64, files: usize, left_out: u64) -> Result<(), Failure> {
-        if self.json {
+        if self.place.json {
             return page::print_json(&json!({ "files": files, "bytes": bytes, "left_out": left_out }));
         }
         outln!("{} of results: {} before compression", page::count(files, "file"), page::size(bytes))?;
@@ -102,21 +90,20 @@ impl Create {
         Ok(())
     }
 
-    fn gather(&self, project: &Project) -> Result<Contents, Failure> {
-        let files = self.project_files(project)?;
+    fn gather(&self, opened: &Project) -> Result<Contents, Failure> {
+        let files = self.project_files(opened)?;
         let holds = match (self.only, self.without_data) {
             (Some(Only::Tables), _) => Holds::Tables,
             (None, true) => Holds::WithoutData,
             (None, false) => Holds::Everything,
         };
-        let text = fsx::read_to_string(&self.pipeline)?;
         let description = Description {
             format: FORMAT,
-            pipeline: project.keyed.pipeline.clone(),
-            about: about(&text),
-            file: inside(&project.root, &self.pipeline)?,
-            scale: self.vary.scale.clone(),
-            set: self.vary.overrides.iter().map(|o| (o.name.clone(), o.value.clone())).collect(),
+            pipeline: opened.keyed.pipeline.clone(),
+            about: project::about(&self.pipeline),
+            file: inside(&opened.root, &self.pipeline)?,
+            scale: self.place.vary.scale.clone(),
+            set: self.place.vary.overrides.iter().map(|o| (o.name.clone(), o.value.clone())).collect(),
             numerics: kernels::numerics_class(),
             revision: machine::revision().unwrap_or_default(),
             holds,
@@ -124,11 +111,11 @@ impl Create {
         };
         let is_data = |node: &Node| node.work.kind().output == kinds::DATASET;
         Ok(Contents::gather(Request {
-            keyed: &project.keyed,
-            store: &project.store,
+            keyed: &opened.keyed,
+            store: &opened.store,
             description,
             project: files,
-            tags: tags(&project.root)?,
+            tags: tags(&opened.root)?,
             is_data: &is_data,
             published: published(),
         })?)
@@ -186,7 +173,7 @@ fn published() -> BTreeMap<Digest, Published> {
     let mut published = BTreeMap::new();
     for dataset in catalogue::names().filter_map(catalogue::find) {
         let web = dataset.sources.iter().find_map(|source| match source {
-            Source::Place(Place::Web(place)) => Some(place),
+            Source::Place(catalogue::Place::Web(place)) => Some(place),
             _ => None,
         });
         for (place, file) in web.iter().flat_map(|place| dataset.files.iter().map(move |file| (place, file)))
@@ -197,16 +184,6 @@ fn published() -> BTreeMap<Digest, Published> {
         }
     }
     published
-}
-
-/// What a pipeline says of itself.
-fn about(text: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Head {
-        #[serde(default)]
-        about: String,
-    }
-    serde_yaml::from_str::<Head>(text).map(|head| head.about).unwrap_or_default()
 }
 
 /// A path within the project, with `/` between folders.

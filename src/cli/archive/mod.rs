@@ -4,13 +4,12 @@ mod create;
 mod read;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::archive::{self, Holdings, ImportError, MakeError, ReadError};
 use crate::cli::failure::Failure;
+use crate::cli::progress::Bar;
 
 /// Arguments of `archive`.
 #[derive(Args)]
@@ -55,36 +54,6 @@ impl Archive {
 pub(super) fn open(file: &Path) -> Result<Holdings, Failure> {
     let bar = Bar::new("read");
     Ok(archive::read(file, &|_| None, &|done, total| bar.tell(done, total))?)
-}
-
-/// How far it is, once it takes longer than people wait.
-pub(super) struct Bar {
-    bar: ProgressBar,
-    start: Instant,
-}
-
-impl Bar {
-    pub(super) fn new(what: &'static str) -> Self {
-        let bar = ProgressBar::new(0);
-        let template = "{bytes} of {total_bytes} {msg}";
-        bar.set_style(ProgressStyle::with_template(template).expect("a template"));
-        bar.set_message(what);
-        Self { bar, start: Instant::now() }
-    }
-
-    pub(super) fn tell(&self, done: u64, total: u64) {
-        const PATIENCE: Duration = Duration::from_secs(1);
-        if self.start.elapsed() > PATIENCE {
-            self.bar.set_length(total);
-            self.bar.set_position(done);
-        }
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }
 
 impl From<ReadError> for Failure {

@@ -2,7 +2,7 @@
 
 mod pictures;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::base::digest::Digest;
 use crate::base::fsx;
 use crate::cli::failure::Failure;
 use crate::cli::page::{self, outln};
-use crate::cli::project::Project;
+use crate::cli::project::{self, Project};
 use crate::cli::reading::Place;
 use crate::cli::{graph, reading};
 use crate::engine::{Plan, Wish, lock};
@@ -71,7 +71,7 @@ impl Report {
         let lock = fsx::read(&project.results.join(lock::FILE)).map(|bytes| Digest::of(&bytes).to_string());
         Ok(report::Report {
             pipeline: project.keyed.pipeline.clone(),
-            about: about(&self.pipeline),
+            about: project::about(&self.pipeline),
             claims: results.claims()?,
             panels,
             tables: results.tables()?,
@@ -92,13 +92,6 @@ impl Report {
     fn command(&self, name: &str) -> String {
         format!("layerwise {name} {}{}", self.pipeline.display(), self.place.spelled())
     }
-}
-
-/// The sentence that the pipeline file says of itself.
-fn about(pipeline: &Path) -> String {
-    let text = fsx::read_to_string(pipeline).unwrap_or_default();
-    let head: Value = serde_yaml::from_str(&text).unwrap_or_default();
-    head["about"].as_str().unwrap_or_default().to_owned()
 }
 
 /// The pipeline, and of each node the record, if it has one.

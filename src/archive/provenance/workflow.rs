@@ -62,7 +62,6 @@ impl Crate<'_> {
             entities.push(json!({
                 "@id": tool_id(kind), "@type": "SoftwareApplication", "name": format!("layerwise {kind}"),
                 "description": format!("The kind of work '{kind}' of layerwise"), "softwareVersion": version.to_string(),
-                "url": "https://crates.io/crates/layerwise",
             }));
         }
         for (position, (stage, made)) in stages.iter().enumerate() {
@@ -90,7 +89,6 @@ impl Crate<'_> {
             "conformsTo": reference("https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"),
             "name": self.contents.lock.pipeline,
             "version": self.contents.description.version,
-            "url": "https://crates.io/crates/layerwise",
             "programmingLanguage": reference(LANGUAGE),
             "hasPart": one_or_many(kinds.keys().map(|kind| reference(&tool_id(kind))).collect()),
             "step": one_or_many(stages.iter().map(|(stage, _)| reference(&step_id(stage))).collect()),
@@ -151,11 +149,10 @@ fn descriptions() -> [Value; 4] {
     [
         json!({
             "@id": LANGUAGE, "@type": "ComputerLanguage", "name": "layerwise pipeline", "alternateName": "layerwise",
-            "identifier": "https://crates.io/crates/layerwise", "url": "https://crates.io/crates/layerwise", "version": version,
+            "version": version,
         }),
         json!({
             "@id": ENGINE, "@type": "SoftwareApplication", "name": "layerwise", "softwareVersion": version,
-            "url": "https://crates.io/crates/layerwise",
             "description": "A declarative pipeline whose outputs are named by their content",
         }),
         json!({ "@id": FORMAL_PARAMETER, "@type": "CreativeWork", "name": "FormalParameter", "version": "1.0-RELEASE" }),

@@ -40,9 +40,10 @@ pub(super) fn draw(run: &Run, view: View, now: f64, area: Rect, buffer: &mut Buf
 
 /// The pipeline, how far it is, and a bar of it.
 fn draw_head(run: &Run, now: f64, area: Rect, buffer: &mut Buffer) {
+    let done = run.count(&[Status::Done, Status::Cached]);
     let colour = match run.phase {
         Phase::Running => Color::Cyan,
-        Phase::Ended if run.count(&[Status::Failed]) == 0 => Color::Green,
+        Phase::Ended if done == run.stages.len() => Color::Green,
         Phase::Ended | Phase::Died => Color::Red,
     };
     let line = Line::from(vec![
@@ -51,8 +52,7 @@ fn draw_head(run: &Run, now: f64, area: Rect, buffer: &mut Buffer) {
         Span::styled(words::phase(run, now), Style::new().fg(colour)),
         Span::raw(format!("  {}", words::counts(run))),
     ]);
-    let done = run.count(&[Status::Done, Status::Cached]) as f64 / run.stages.len().max(1) as f64;
-    let bar = words::bar(done, area.width as usize);
+    let bar = words::bar(done as f64 / run.stages.len().max(1) as f64, area.width as usize);
     let rows = [line, Line::styled(bar, Style::new().fg(colour))];
     rows.into_iter().zip(area.rows()).for_each(|(line, row)| line.render(row, buffer));
 }

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use tar::EntryType;
@@ -28,6 +28,8 @@ const MOST_PADDING: u64 = 1 << 16;
 const LONGEST_PATH: u64 = 4096;
 /// zstd may ask for a window of so many bytes: 128 MiB, what it takes itself without being told.
 const WINDOW_LOG: u32 = 27;
+/// What every file of zstd begins with.
+const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 /// What is written at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -35,6 +37,8 @@ const CHUNK: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say what the fields are")]
 pub enum Problem {
+    #[error("it is no archive: it is not compressed by zstd")]
+    NotOne,
     #[error("it cannot be unpacked: {cause}")]
     Packing { cause: io::Error },
     #[error("it is of format {format}, and this version reads {FORMAT}")]
@@ -78,7 +82,13 @@ pub fn read(
     progress: &dyn Fn(u64, u64),
 ) -> Result<Holdings, ReadError> {
     let read = || {
-        let input = fsx::open(file)?;
+        let mut input = fsx::open(file)?;
+        let (mut magic, unreadable) = ([0; 4], |e| FileError::new("read", file, e));
+        let is_one = input.read_exact(&mut magic).is_ok() && magic == MAGIC;
+        input.rewind().map_err(unreadable)?;
+        if !is_one {
+            return Err(Problem::NotOne);
+        }
         let size = input.metadata().map_err(|e| FileError::new("inspect", file, e))?.len();
         let input = Told { file: input, done: 0, total: size, progress };
         let packing = |cause| Problem::Packing { cause };

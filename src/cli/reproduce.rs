@@ -40,7 +40,6 @@ impl Reproduce {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let (folder, holdings) = self.unpack()?;
         let place = |name: &str| folder.join("archived").join(name);
-        link_data(&holdings, &folder)?;
         let project = open(&folder, &holdings)?;
         let wish = self.wish(&project)?;
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
@@ -63,14 +62,6 @@ impl Reproduce {
 
     /// Lays the archive out in a new folder, which is removed again if the archive is not right.
     fn unpack(&self) -> Result<(PathBuf, Holdings), Failure> {
-        let new = |folder: &Path| match fsx::link_metadata(folder) {
-            Ok(_) => Err(Failure::Input {
-                message: format!("'{}' is there already", folder.display()),
-                hint: "choose a folder that is not there yet, with '--into DIR'".to_owned(),
-            }),
-            Err(_) => Ok(()),
-        };
-        self.into.as_deref().map_or(Ok(()), new)?;
         // What it is called is known when all of it was read.
         let beside = self.into.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let folder = beside.join(format!(".reproduce.{}.tmp", std::process::id()));
@@ -80,21 +71,19 @@ impl Reproduce {
             Some(name) => Some(folder.join(name)),
             None => archive::object_of(path).map(|object| archived(&folder, &object.to_string())),
         };
-        match archive::read(&self.file, &place, &|done, total| bar.tell(done, total)) {
-            Ok(holdings) => {
-                let named = || PathBuf::from(format!("{}-reproduced", holdings.lock.pipeline));
-                let target = self.into.clone().unwrap_or_else(named);
-                let placed = new(&target).and_then(|()| Ok(fsx::rename(&folder, &target)?));
-                if placed.is_err() {
-                    fsx::remove_dir_all(&folder)?;
-                }
-                placed.map(|()| (target, holdings))
-            }
-            Err(error) => {
-                fsx::remove_dir_all(&folder)?;
-                Err(error.into())
-            }
+        let read = archive::read(&self.file, &place, &|done, total| bar.tell(done, total));
+        let settled = read.map_err(Failure::from).and_then(|holdings| {
+            let named = || PathBuf::from(format!("{}-reproduced", holdings.lock.pipeline));
+            let target = self.into.clone().unwrap_or_else(named);
+            link_data(&holdings, &folder)?;
+            settle(&folder, &target, &holdings)?;
+            Ok((target, holdings))
+        });
+        // Unless it has its name by now.
+        if fsx::is_dir(&folder) {
+            fsx::remove_dir_all(&folder)?;
         }
+        settled
     }
 
     /// Everything, or what `--from` names and all that is made from it, on top of the archive's results.
@@ -131,6 +120,7 @@ impl Reproduce {
             page::print(page::columns(&rows, ""))?;
         }
         let is_different = |(_, verdict): &&(String, Verdict)| matches!(verdict, Verdict::Different { .. });
+        fsx::remove_file(&folder.join(UNFINISHED))?;
         let different: Vec<_> =
             verdicts.iter().filter(is_different).map(|(stage, _)| stage.as_str()).collect();
         if different.is_empty() {
@@ -142,6 +132,25 @@ impl Reproduce {
         Err(Failure::Wrong { message, hint })
     }
 }
+
+/// Gives the folder its name. One of that name that an interrupted attempt at the same archive left is gone on with.
+fn settle(folder: &Path, target: &Path, holdings: &Holdings) -> Result<(), Failure> {
+    let identity = holdings.identity.to_string();
+    if fsx::read_to_string(&target.join(UNFINISHED)).is_ok_and(|begun| begun == identity) {
+        return Ok(());
+    }
+    if fsx::link_metadata(target).is_ok() {
+        return Err(Failure::Input {
+            message: format!("'{}' is there already", target.display()),
+            hint: "choose a folder that is not there yet, with '--into DIR'".to_owned(),
+        });
+    }
+    fsx::write_atomic(&folder.join(UNFINISHED), identity.as_bytes())?;
+    Ok(fsx::rename(folder, target)?)
+}
+
+/// In the folder until all stages are judged: the identity of the archive.
+const UNFINISHED: &str = "archived/unfinished";
 
 /// Where an object of the archive is laid.
 fn archived(folder: &Path, object: &str) -> PathBuf {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::determinism;
 use crate::space::{Ran, Space};
 
 const CREATE: [&str; 5] = ["archive", "create", "pipelines/quick.yaml", "-o", "a.tar.zst"];
@@ -141,6 +142,24 @@ fn an_archive_is_done_again_with_the_same_bytes() {
     assert!(refused.code == 2 && refused.stderr.contains("is there already"), "{refused:?}");
 }
 
+/// What a stopped command advises is true of this one too.
+#[test]
+fn an_interrupted_reproduction_is_gone_on_with() {
+    let space = Space::with_quick("epochs: 3", "epochs: 12");
+    space.run_quick(&[]);
+    assert_eq!(space.run(&CREATE).code, 0);
+    let mut child = space.start(&["reproduce", "a.tar.zst"]);
+    determinism::wait_for_state_in(&space.path("quick-reproduced/results/store/v1/staging"), &mut child);
+    determinism::signal(&child, "-INT");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    let again = space.run(&["reproduce", "a.tar.zst"]);
+    assert!(again.code == 0 && !again.stderr.contains("mnist: download"), "{again:#?}");
+    assert_eq!(again.stdout.lines().filter(|line| line.ends_with("  identical")).count(), 11, "{again:#?}");
+    let left = std::fs::read_dir(space.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with(".reproduce")));
+    assert_eq!(space.run(&["reproduce", "a.tar.zst"]).code, 2, "it is done");
+}
+
 #[test]
 fn what_comes_out_otherwise_is_named() {
     let clock = "  training: ";
@@ -207,9 +226,9 @@ fn whatever_is_not_an_archive_is_refused_with_the_reason() {
         packed(&tar)
     };
     let cases: [(&str, Vec<u8>, &str); 11] = [
-        ("empty", Vec::new(), "cannot be unpacked"),
+        ("empty", Vec::new(), "it is no archive"),
         ("cut off", bytes[..bytes.len() / 2].to_vec(), "cannot be unpacked"),
-        ("another program's", b"PK\x03\x04 a zip".to_vec(), "cannot be unpacked"),
+        ("another program's", b"PK\x03\x04 a zip".to_vec(), "it is no archive"),
         ("newer", edited("Archive-Format: 1", "Archive-Format: 9"), "of format 9"),
         ("another pipeline", edited("pipeline: quick", "pipeline: quack"), "was changed: SHA-256"),
         ("a bomb", bomb(), "which a file of"),

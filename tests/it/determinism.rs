@@ -1,5 +1,6 @@
 //! Same file, same data, same bytes: whatever the threads, the order of stages, and the interruptions.
 
+use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -42,12 +43,16 @@ fn long() -> Space {
 const RUN: [&str; 2] = ["run", "pipelines/quick.yaml"];
 
 /// Waits until a training has left a state behind: it is between epochs, or inside one.
-fn wait_for_state(space: &Space, child: &mut Child) {
-    let staging = space.path("results/store/v1/staging");
+pub(crate) fn wait_for_state(space: &Space, child: &mut Child) {
+    wait_for_state_in(&space.path("results/store/v1/staging"), child);
+}
+
+/// Likewise, of any store.
+pub(crate) fn wait_for_state_in(staging: &Path, child: &mut Child) {
     let deadline = Instant::now() + Duration::from_mins(1);
     // The mark of a training: a download has a scratch folder too.
     let has_state = || {
-        let mut keys = std::fs::read_dir(&staging).ok()?;
+        let mut keys = std::fs::read_dir(staging).ok()?;
         keys.find(|key| key.as_ref().is_ok_and(|key| key.path().join("scratch/stored").exists()))
     };
     while has_state().is_none() {
@@ -57,7 +62,7 @@ fn wait_for_state(space: &Space, child: &mut Child) {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
 }

@@ -58,12 +58,14 @@ pub(super) fn open(file: &Path) -> Result<Holdings, Failure> {
 
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
+        let message = error.to_string();
         let hint = match error.problem {
+            archive::Problem::Disk(error) => return error.into(),
             archive::Problem::Newer { .. } => "use the version of layerwise that wrote it",
-            archive::Problem::Disk(_) => "correct the path, or make some room, and try again",
+            archive::Problem::NotOne => "name a file that 'layerwise archive create' wrote",
             _ => "get the file again, and compare its identity with what its author says",
         };
-        Self::Wrong { message: error.to_string(), hint: hint.to_owned() }
+        Self::Wrong { message, hint: hint.to_owned() }
     }
 }
 

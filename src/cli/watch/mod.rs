@@ -74,7 +74,10 @@ impl Watch {
         let others = logs.iter().map(|(pipeline, _)| pipeline.as_str());
         let hint = match suggest::nearest(&name, others) {
             Some(other) => format!("did you mean '{other}'?"),
-            None => format!("start one in another shell: 'layerwise run {}'", pipeline.display()),
+            None if pipeline.is_file() => {
+                format!("start one in another shell: 'layerwise run {}'", pipeline.display())
+            }
+            None => "start one in another shell: 'layerwise run' and the pipeline's file".to_owned(),
         };
         let message = format!("no run of '{name}' has left anything to watch in '{}'", results.display());
         Err(Failure::Input { message, hint })

@@ -60,7 +60,10 @@ impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         let message = error.to_string();
         let hint = match error.problem {
-            archive::Problem::Disk(error) => return error.into(),
+            archive::Problem::Disk(error) => {
+                let hint = "correct the path, or make some room, and try again".to_owned();
+                return Self::Input { message: error.to_string(), hint };
+            }
             archive::Problem::Newer { .. } => "use the version of layerwise that wrote it",
             archive::Problem::NotOne => "name a file that 'layerwise archive create' wrote",
             _ => "get the file again, and compare its identity with what its author says",

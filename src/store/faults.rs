@@ -19,11 +19,12 @@ struct Scenario {
     run: fn(&Path) -> Result<(), StoreError>,
 }
 
-const SCENARIOS: [Scenario; 7] = [
+const SCENARIOS: [Scenario; 8] = [
     Scenario { name: "first commit", before: |_| {}, run: |folder| commit(folder, 1) },
     Scenario { name: "commit", before: bystander, run: |folder| commit(folder, 1) },
     Scenario { name: "commit over a damaged object", before: damaged, run: |folder| commit(folder, 1) },
     Scenario { name: "adopt", before: bystander, run: adopt },
+    Scenario { name: "receive what a commit elsewhere gave", before: bystander, run: receive },
     Scenario { name: "add a part", before: bystander, run: add_part },
     Scenario { name: "collect", before: rubbish, run: collect },
     Scenario { name: "repair", before: damaged, run: repair },
@@ -79,6 +80,21 @@ fn adopt(folder: &Path) -> Result<(), StoreError> {
     let store = Store::open(folder)?;
     let Found::Whole(of) = store.find(fields(0).key())? else { panic!("it is there") };
     store.adopt(&fields(1), Vec::new(), &of, Provenance::default())?;
+    store.flush()
+}
+
+fn receive(folder: &Path) -> Result<(), StoreError> {
+    let elsewhere = self::folder();
+    commit(elsewhere.path(), 1)?;
+    let other = Store::open(elsewhere.path())?;
+    let record = other.record(fields(1).key())?.expect("it was committed");
+    let store = Store::open(folder)?;
+    let reception = store.reception()?;
+    for output in &record.outputs {
+        let (path, bytes) = (reception.path(output.digest), fsx::read(&other.object_path(output.digest))?);
+        fsx::write_all(&mut fsx::create_new(&path)?, &path, &bytes)?;
+    }
+    reception.admit(&record, record.to_text().as_bytes())?;
     store.flush()
 }
 

@@ -35,6 +35,7 @@ mod scratch;
 mod staging;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -341,6 +342,17 @@ impl Store {
 
     fn unflushed(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.unflushed.lock().expect("no holder panics")
+    }
+
+    /// Moves a file with this digest among the objects. One that is there already is not trusted, as others will trust it: a damaged one
+    /// is replaced. A whole one stays: it may be on the disk, as the file is not.
+    fn take_in(&self, file: &Path, metadata: &Metadata, digest: Digest) -> Result<(), FileError> {
+        let object = self.object_path(digest);
+        if fsx::size(&object) == Some(metadata.len()) && Digest::of_file(&object)?.0 == digest {
+            return fsx::remove_file(file);
+        }
+        fsx::set_readonly(file, metadata)?;
+        fsx::move_to(file, &object)
     }
 
     /// Takes a record that was just written into the index: here at once, in the file when it is flushed.

@@ -34,11 +34,9 @@ impl Reception {
     /// record, as it was once written.
     pub fn admit(&self, record: &Record, text: &[u8]) -> Result<(), StoreError> {
         for output in &record.outputs {
-            let (here, object) = (self.path(output.digest), self.store.object_path(output.digest));
+            let here = self.path(output.digest);
             if fsx::size(&here).is_some() {
-                fsx::set_readonly(&here, &fsx::metadata(&here)?)?;
-                // One that the store has is replaced: it may be damaged, and to hash it takes longer.
-                fsx::move_to(&here, &object)?;
+                self.store.take_in(&here, &fsx::metadata(&here)?, output.digest)?;
             }
         }
         fsx::place(&self.store.record_path(record.key), text)?;

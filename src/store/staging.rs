@@ -107,14 +107,7 @@ impl Staging {
             return Err(StoreError::NotAFile { path });
         }
         let (digest, size) = Digest::of_file(&path)?;
-        let object = self.store.object_path(digest);
-        // An object that is there already is not trusted, as others will trust it: a damaged one is replaced.
-        if fsx::size(&object) == Some(size) && Digest::of_file(&object)?.0 == digest {
-            fsx::remove_file(&path)?;
-        } else {
-            fsx::set_readonly(&path, &metadata)?;
-            fsx::move_to(&path, &object)?;
-        }
+        self.store.take_in(&path, &metadata, digest)?;
         Ok(Output { name, digest, size })
     }
 }

@@ -14,4 +14,5 @@ pub mod journal;
 pub mod name;
 pub mod place;
 pub mod rng;
+pub mod signature;
 pub mod suggest;

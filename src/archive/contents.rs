@@ -162,6 +162,16 @@ impl Contents {
         Ok(contents)
     }
 
+    /// Adds the signature of the lock: `false`, and nothing is added, if what was signed is another one.
+    pub fn add_signature(&mut self, signed: &[u8], signature: Vec<u8>) -> bool {
+        let is_of_this = signed == self.lock.to_text().as_bytes();
+        if is_of_this {
+            let path = paths::result(&self.lock.pipeline, lock::SIGNATURE);
+            self.payload.insert(path, Content::Bytes(signature));
+        }
+        is_of_this
+    }
+
     /// Bytes before compression, without descriptions.
     pub fn size(&self) -> u64 {
         let size = |content: &Content| match content {

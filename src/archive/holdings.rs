@@ -8,6 +8,7 @@ use crate::archive::paths::{self, DESCRIPTION, PAYLOAD, RESULTS};
 use crate::archive::read::Problem;
 use crate::archive::{Description, Holds, bag};
 use crate::base::digest::{Sha, Sums};
+use crate::base::signature::Trusted;
 use crate::engine::Lock;
 use crate::engine::lock::{self, Entry};
 use crate::stage::StageKey;
@@ -22,6 +23,8 @@ pub struct Holdings {
     pub description: Description,
     /// The lock.
     pub lock: Lock,
+    /// Its bytes, and the text of its signature if there is one.
+    pub signed: (Vec<u8>, Option<String>),
     /// All records that the lock names, and their texts.
     pub records: BTreeMap<StageKey, (Record, Vec<u8>)>,
     /// All files, by path in the bag.
@@ -32,7 +35,10 @@ pub struct Holdings {
 
 /// Whether a file is kept in memory to be looked into.
 pub(super) fn is_looked_into(path: &str) -> bool {
-    let is_lock = || path.starts_with(RESULTS) && path.ends_with(&format!("/{}", lock::FILE));
+    let is_lock = || {
+        let name = path.strip_prefix(RESULTS).and_then(|path| path.split_once('/'));
+        name.is_some_and(|(_, name)| [lock::FILE, lock::SIGNATURE].contains(&name))
+    };
     path == DESCRIPTION || path == bag::FETCH || paths::as_record(path).is_some() || is_lock()
 }
 
@@ -46,8 +52,11 @@ impl Holdings {
     ) -> Result<Self, Problem> {
         let description: Description = parse(&texts, DESCRIPTION)?;
         let lock_path = paths::result(name, lock::FILE);
-        let lock = texts.get(&lock_path).and_then(|text| Lock::parse(text));
+        let lock_text = texts.remove(&lock_path).unwrap_or_default();
+        let lock = Lock::parse(&lock_text);
         let lock = lock.ok_or_else(|| Problem::file(&lock_path, "is no lock of this version, or missing"))?;
+        let signature = texts.remove(&paths::result(name, lock::SIGNATURE));
+        let signature = signature.map(|text| String::from_utf8_lossy(&text).into_owned());
         if description.pipeline != name || lock.pipeline != name {
             return Err(Problem::file(DESCRIPTION, "is of another pipeline than the lock or the folder"));
         }
@@ -64,11 +73,19 @@ impl Holdings {
             }
         }
         let whole = BTreeSet::new();
-        let mut holdings = Self { identity, description, lock, records, files, whole };
+        let signed = (lock_text, signature);
+        let mut holdings = Self { identity, description, lock, signed, records, files, whole };
         holdings.check_inputs()?;
         holdings.check_results()?;
         holdings.check_objects()?;
         Ok(holdings)
+    }
+
+    /// Checks that a trusted key signed the lock, and so all that it refers to: the key's id.
+    pub fn signer(&self, trusted: &Trusted) -> Result<String, Problem> {
+        let (lock, signature) = &self.signed;
+        let signature = signature.as_deref().ok_or(Problem::NotSigned)?;
+        Ok(trusted.verify(lock, signature)?)
     }
 
     /// The file of an object, if it is here.
@@ -118,7 +135,7 @@ impl Holdings {
         }
         let objects: BTreeSet<_> =
             self.records.values().flat_map(|(record, _)| &record.outputs).map(|o| o.digest).collect();
-        let published = self.lock.published.keys().map(String::as_str).chain([lock::FILE]);
+        let published = self.lock.published.keys().map(String::as_str).chain([lock::FILE, lock::SIGNATURE]);
         let published: BTreeSet<_> = published.map(|name| paths::result(pipeline, name)).collect();
         let is_known = |path: &String| {
             paths::as_object(path).is_some_and(|object| objects.contains(&object))

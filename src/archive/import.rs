@@ -7,6 +7,7 @@ use crate::archive::holdings::Holdings;
 use crate::archive::paths;
 use crate::archive::read::{ReadError, read};
 use crate::base::digest::Digest;
+use crate::base::signature::Trusted;
 use crate::store::{Found, Output, Record, Store, StoreError};
 
 /// What came of an import.
@@ -41,10 +42,15 @@ pub enum ImportError {
     Store(#[from] StoreError),
 }
 
-/// Checks an archive and takes its results into a store.
-pub fn import(file: &Path, store: &Store, progress: &dyn Fn(u64, u64)) -> Result<Imported, ImportError> {
+/// Checks an archive, and its signature if keys are trusted, and takes its results into a store.
+pub fn import(
+    file: &Path,
+    store: &Store,
+    trusted: Option<&Trusted>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Imported, ImportError> {
     let reception = store.reception()?;
-    let holdings = read(file, &|path| Some(reception.path(paths::as_object(path)?)), progress)?;
+    let holdings = read(file, trusted, &|path| Some(reception.path(paths::as_object(path)?)), progress)?;
     if holdings.whole.is_empty() {
         return Err(ImportError::NothingThere);
     }

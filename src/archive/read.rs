@@ -17,6 +17,7 @@ use crate::archive::paths::{self, PAYLOAD};
 use crate::base::digest::{Hashing, Sha, Sums};
 use crate::base::fsx::{self, FileError};
 use crate::base::name;
+use crate::base::signature::{SignatureError, Trusted};
 
 /// No archive is compressed better than this; a file that says so is a bomb.
 const MOST_TO_ONE: u64 = 1000;
@@ -51,6 +52,10 @@ pub enum Problem {
     Changed { path: String, expected: Sha, found: Sha },
     #[error("its stage '{stage}' {what}")]
     Stage { stage: String, what: &'static str },
+    #[error("its lock is not signed")]
+    NotSigned,
+    #[error("the signature of its lock is not believed: {0}")]
+    Signature(#[from] SignatureError),
     #[error(transparent)]
     Disk(#[from] FileError),
 }
@@ -74,10 +79,11 @@ pub struct ReadError {
 /// Says where a file of the payload is to be laid, if anywhere.
 pub(super) type Place<'a> = &'a dyn Fn(&str) -> Option<PathBuf>;
 
-/// Reads and checks an archive; files are laid where `place` says, and must be thrown away if this fails. `progress` is told the
-/// compressed bytes read, and those in all.
+/// Reads and checks an archive; files are laid where `place` says, and must be thrown away if this fails. If keys are trusted, one of
+/// them must have signed the lock. `progress` is told the compressed bytes read, and those in all.
 pub fn read(
     file: &Path,
+    trusted: Option<&Trusted>,
     place: &dyn Fn(&str) -> Option<PathBuf>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Holdings, ReadError> {
@@ -94,7 +100,9 @@ pub fn read(
         let packing = |cause| Problem::Packing { cause };
         let mut decoder = Decoder::new(input).map_err(packing)?;
         decoder.window_log_max(WINDOW_LOG).map_err(packing)?;
-        read_tar(decoder, size, place)
+        let holdings = read_tar(decoder, size, place)?;
+        trusted.map(|trusted| holdings.signer(trusted)).transpose()?;
+        Ok(holdings)
     };
     read().map_err(|problem| ReadError { file: file.to_owned(), problem })
 }

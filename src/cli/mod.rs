@@ -33,6 +33,7 @@ mod run;
 mod schema;
 mod show;
 mod sides;
+mod sign;
 mod status;
 mod summary;
 mod tag;
@@ -103,6 +104,8 @@ enum Command {
     Du(du::Du),
     /// Pack results into one file that others can check, import and run again
     Archive(archive::Archive),
+    /// Sign what the results are, so that others can check whose they are
+    Sign(sign::Sign),
     /// Do all of an archive again, from nothing, and say stage by stage whether the results are the same
     Reproduce(reproduce::Reproduce),
 }
@@ -184,6 +187,7 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Tag(command) => command.execute(),
         Command::Du(command) => command.execute(),
         Command::Archive(command) => command.execute(),
+        Command::Sign(command) => command.execute(),
         Command::Reproduce(command) => command.execute(),
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::nearness::{Verdict, judge};
 use crate::cli::page::{self, outln};
 use crate::cli::progress::{self, Bar};
 use crate::cli::project::{self, Project};
+use crate::cli::sign::Trust;
 use crate::cli::{machine, run};
 use crate::engine::{self, Outcome, Plan, Settings, Wish};
 use crate::pipeline::{Keyed, Override, Variation, target};
@@ -25,6 +26,8 @@ pub(super) struct Reproduce {
     /// Take the archive's results of what comes before these stages, as in probe or 'fit[seed=0]'
     #[arg(long, value_name = "STAGE")]
     from: Vec<String>,
+    #[command(flatten)]
+    trust: Trust,
     /// Where to do it: a folder that is not there yet [default: <pipeline>-reproduced]
     #[arg(long, value_name = "DIR")]
     into: Option<PathBuf>,
@@ -62,6 +65,7 @@ impl Reproduce {
 
     /// Lays the archive out in a new folder, which is removed again if the archive is not right.
     fn unpack(&self) -> Result<(PathBuf, Holdings), Failure> {
+        let trusted = self.trust.open()?;
         // What it is called is known when all of it was read.
         let beside = self.into.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let folder = beside.join(format!(".reproduce.{}.tmp", std::process::id()));
@@ -71,7 +75,7 @@ impl Reproduce {
             Some(name) => Some(folder.join(name)),
             None => archive::object_of(path).map(|object| archived(&folder, &object.to_string())),
         };
-        let read = archive::read(&self.file, &place, &|done, total| bar.tell(done, total));
+        let read = archive::read(&self.file, trusted.as_ref(), &place, &|done, total| bar.tell(done, total));
         let settled = read.map_err(Failure::from).and_then(|holdings| {
             let named = || PathBuf::from(format!("{}-reproduced", holdings.lock.pipeline));
             let target = self.into.clone().unwrap_or_else(named);
@@ -92,7 +96,7 @@ impl Reproduce {
             return Ok(Wish { targets: Vec::new(), force: Vec::new() });
         }
         let again = with_users(&project.keyed, target::select(&project.keyed, &self.from)?);
-        archive::import(&self.file, &project.store, &|_, _| {})?;
+        archive::import(&self.file, &project.store, self.trust.open()?.as_ref(), &|_, _| {})?;
         let nodes = project.keyed.nodes.iter().zip(again).filter(|(_, is_again)| *is_again);
         Ok(Wish { targets: Vec::new(), force: nodes.map(|(node, _)| node.node.to_string()).collect() })
     }

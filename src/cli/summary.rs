@@ -27,6 +27,11 @@ pub(super) fn print(
     for path in &published.set_aside {
         eprintln!("note: an edited result was replaced; the edited file is now {}", path.display());
     }
+    if published.is_unsigned {
+        eprintln!(
+            "note: the lock has changed, so its signature was removed: look at the results, then 'layerwise sign'"
+        );
+    }
     if json {
         outln!(
             "{}",

@@ -1,5 +1,6 @@
 //! `layerwise verify`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -11,8 +12,9 @@ use crate::cli::machine::{self, count, size};
 use crate::cli::page::outln;
 use crate::cli::progress::Bar;
 use crate::cli::project::{self, Project};
+use crate::cli::sign::{self, Trust};
 use crate::cli::{Target, Vary, progress, run};
-use crate::engine::audit::{self, Finding};
+use crate::engine::audit::{self, Finding, Report, Signer};
 use crate::engine::{self, Capacity, Differing, Settings};
 use crate::pipeline::target;
 use crate::store::{Provenance, Store, Trouble};
@@ -26,11 +28,13 @@ pub(super) struct Verify {
     #[arg(requires = "rerun")]
     stages: Vec<String>,
     /// Do stages again, beside the store, and compare the bytes
-    #[arg(long, requires_all = ["pipeline", "stages"], conflicts_with = "repair")]
+    #[arg(long, requires_all = ["pipeline", "stages"], conflicts_with_all = ["repair", "keys"])]
     rerun: bool,
     /// Move damaged objects aside and remove unreadable records, so that the next run makes them anew
     #[arg(long)]
     repair: bool,
+    #[command(flatten)]
+    trust: Trust,
     #[command(flatten)]
     vary: Vary,
     /// Where results and the store are [default: results/ of the project]
@@ -47,15 +51,27 @@ impl Verify {
     }
 
     fn audit(self) -> Result<(), Failure> {
+        let trusted = self.trust.open()?;
         let results = project::results(self.results.as_deref());
         let locks = project::locks(&results, self.pipeline.as_deref())?;
         // A lock without a store still says what the published files are.
         let has_nothing = locks.is_empty();
+        if has_nothing && trusted.is_some() {
+            return Err(sign::no_lock(&results));
+        }
         let store =
             if has_nothing { project::open_store(&results)? } else { Store::open(&results.join("store"))? };
         let bar = Bar::new("hashed");
-        let report = audit::audit(&store, &locks, &|done, total| bar.tell(done, total))?;
+        let mut report = audit::audit(&store, &locks, &|done, total| bar.tell(done, total))?;
         drop(bar);
+        let mut signed = Vec::new();
+        for (folder, lock) in &locks {
+            match audit::signer(folder, lock, trusted.as_ref())? {
+                Signer::Trusted(key) => signed.push((lock.pipeline.clone(), key)),
+                Signer::Wrong(finding) => report.findings.push(finding),
+                Signer::Unknown => {}
+            }
+        }
         for finding in &report.findings {
             if self.json {
                 outln!("{}", json(finding))?;
@@ -66,27 +82,34 @@ impl Verify {
         if self.repair {
             store.repair(&report.store)?;
         }
+        self.sum_up(&report, locks.len(), &signed)?;
+        self.verdict(&report.findings)
+    }
+
+    fn sum_up(&self, report: &Report, locks: usize, signed: &[(String, String)]) -> Result<(), Failure> {
         let (objects, bytes, records) =
             (report.store.objects, report.store.bytes, report.store.records.len());
         if self.json {
-            let wrong = report.findings.len();
-            outln!(
+            let (wrong, signed) = (report.findings.len(), signed.iter().cloned().collect::<BTreeMap<_, _>>());
+            return outln!(
                 "{}",
-                json!({ "objects": objects, "bytes": bytes, "records": records, "locks": locks.len(), "absent": report.absent, "wrong": wrong })
-            )?;
-        } else {
-            outln!(
-                "{} ({}), {}, {}",
-                count(objects, "object"),
-                size(bytes),
-                count(records as u64, "record"),
-                count(locks.len() as u64, "lock")
-            )?;
-            for absent in &report.absent {
-                outln!("{absent}")?;
-            }
+                json!({ "objects": objects, "bytes": bytes, "records": records, "locks": locks, "signed": signed, "absent": report.absent, "wrong": wrong })
+            );
         }
-        self.verdict(&report.findings)
+        outln!(
+            "{} ({}), {}, {}",
+            count(objects, "object"),
+            size(bytes),
+            count(records as u64, "record"),
+            count(locks as u64, "lock")
+        )?;
+        for (pipeline, key) in signed {
+            outln!("{pipeline} is signed by the trusted key {key}")?;
+        }
+        for absent in &report.absent {
+            outln!("{absent}")?;
+        }
+        Ok(())
     }
 
     fn verdict(&self, findings: &[Finding]) -> Result<(), Failure> {
@@ -98,7 +121,11 @@ impl Verify {
                 matches!(finding, Finding::Store { trouble, .. } if !matches!(trouble, Trouble::Missing(_)));
             trouble && !self.repair
         };
-        let hint = if findings.iter().any(is_repairable) {
+        let is_of_signature =
+            |finding: &Finding| matches!(finding, Finding::NotSigned { .. } | Finding::Signature { .. });
+        let hint = if findings.iter().all(is_of_signature) {
+            sign::HINT
+        } else if findings.iter().any(is_repairable) {
             "repair the store with '--repair', then run the pipeline again"
         } else {
             "run the pipeline again: it makes what is not right"
@@ -183,5 +210,7 @@ fn json(finding: &Finding) -> serde_json::Value {
         }
         Finding::Edited { path } => json!({ "finding": "edited", "of": path, "text": text }),
         Finding::Gone { path } => json!({ "finding": "gone", "of": path, "text": text }),
+        Finding::NotSigned { path } => json!({ "finding": "not signed", "of": path, "text": text }),
+        Finding::Signature { path, .. } => json!({ "finding": "signature", "of": path, "text": text }),
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::base::digest::Digest;
-use crate::engine::lock::{Entry, Lock};
+use crate::base::fsx::{self, FileError};
+use crate::base::signature::{self, Trusted};
+use crate::engine::lock::{self, Entry, Lock};
 use crate::stage::StageKey;
 use crate::store::{Audit, Record, Store, StoreError, Trouble};
 
@@ -40,6 +42,18 @@ pub enum Finding {
     Gone {
         /// The file.
         path: PathBuf,
+    },
+    /// A lock has no signature, and one is asked for.
+    NotSigned {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The signature of a lock is not believed.
+    Signature {
+        /// The signature.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -137,6 +151,44 @@ fn check_published(folder: &Path, lock: &Lock) -> Result<Vec<Finding>, StoreErro
     Ok(findings)
 }
 
+/// Looks at the signature of a lock: the id of the trusted key that it is by, or what is wrong. If nobody is trusted, only that it is
+/// one, and not of an earlier lock.
+pub fn signer(folder: &Path, lock: &Lock, trusted: Option<&Trusted>) -> Result<Signer, FileError> {
+    let path = folder.join(lock::SIGNATURE);
+    let text = match fsx::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.is_not_found() => {
+            let finding = Finding::NotSigned { path: folder.join(lock::FILE) };
+            return Ok(trusted.map_or(Signer::Unknown, |_| Signer::Wrong(finding)));
+        }
+        Err(error) => return Err(error),
+    };
+    let bytes = fsx::read(&folder.join(lock::FILE))?;
+    let wrong = |reason| Ok(Signer::Wrong(Finding::Signature { path: path.clone(), reason }));
+    let Some(comment) = signature::comment(&text) else {
+        return wrong("it is no signature of minisign".to_owned());
+    };
+    if lock::is_outdated(&comment, &lock.pipeline, &bytes) {
+        return wrong("it is of another lock".to_owned());
+    }
+    match trusted.map(|trusted| trusted.verify(&bytes, &text)) {
+        None => Ok(Signer::Unknown),
+        Some(Ok(key)) => Ok(Signer::Trusted(key)),
+        Some(Err(error)) => wrong(error.to_string()),
+    }
+}
+
+/// Who signed a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// A trusted key: its id.
+    Trusted(String),
+    /// Nobody, or somebody, and nobody is trusted.
+    Unknown,
+    /// Not one that is trusted.
+    Wrong(Finding),
+}
+
 /// What the locks call each execution.
 fn stage_names(locks: &[(PathBuf, Lock)]) -> BTreeMap<StageKey, Vec<String>> {
     let mut names: BTreeMap<_, Vec<_>> = BTreeMap::new();
@@ -178,6 +230,10 @@ impl fmt::Display for Finding {
             }
             Self::Edited { path } => write!(f, "'{}' is not what the lock says", path.display()),
             Self::Gone { path } => write!(f, "'{}' is gone", path.display()),
+            Self::NotSigned { path } => write!(f, "'{}' is not signed", path.display()),
+            Self::Signature { path, reason } => {
+                write!(f, "the signature '{}' is not believed: {reason}", path.display())
+            }
         }
     }
 }

@@ -14,7 +14,21 @@ use crate::store::{Keep, Store};
 
 /// File name of a lock in `results/<pipeline>/`.
 pub const FILE: &str = "lock.json";
+/// File name of the signature beside it, where minisign looks for it.
+pub const SIGNATURE: &str = "lock.json.minisig";
 const FORMAT: u32 = 1;
+
+/// What our signatures say of a lock: no time, so that signing it again gives the same bytes.
+pub fn comment(pipeline: &str, text: &[u8]) -> String {
+    format!("{SIGNED} {pipeline} {}", Digest::of(text))
+}
+
+/// Whether a signature's comment is one of ours, and of another lock than this.
+pub fn is_outdated(comment: &str, pipeline: &str, text: &[u8]) -> bool {
+    comment.starts_with(SIGNED) && comment != self::comment(pipeline, text)
+}
+
+const SIGNED: &str = "layerwise lock";
 
 /// Stage → key and output digests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,13 +129,20 @@ impl Lock {
         serde_json::to_string_pretty(self).expect("a lock has string keys") + "\n"
     }
 
-    /// Writes the lock into a results folder, unless it stands there already.
-    pub fn write(&self, folder: &Path) -> Result<(), FileError> {
+    /// Writes the lock into a results folder, unless it stands there already. The signature of another one that stood there is
+    /// removed first: `true` if there was one.
+    pub fn write(&self, folder: &Path) -> Result<bool, FileError> {
         let text = self.to_text();
         let path = folder.join(FILE);
         if fsx::read(&path).is_ok_and(|bytes| bytes == text.as_bytes()) {
-            return Ok(());
+            return Ok(false);
         }
-        fsx::write_atomic(&path, text.as_bytes())
+        let signature = folder.join(SIGNATURE);
+        let was_signed = fsx::size(&signature).is_some();
+        if was_signed {
+            fsx::remove_file(&signature)?;
+        }
+        fsx::write_atomic(&path, text.as_bytes())?;
+        Ok(was_signed)
     }
 }

@@ -21,6 +21,8 @@ pub struct Published {
     pub files: Vec<PathBuf>,
     /// Files that somebody had edited: moved aside to these names.
     pub set_aside: Vec<PathBuf>,
+    /// Whether the lock became another one, and the signature of the earlier one was removed.
+    pub is_unsigned: bool,
 }
 
 /// Places the published outputs of a run, removes those that an earlier run placed and this one has not, and writes the lock.
@@ -43,8 +45,15 @@ pub fn publish(
             fsx::remove_file(&folder.join(name))?;
         }
     }
-    lock.write(folder)?;
+    published.is_unsigned = lock.write(folder)?;
     Ok(published)
+}
+
+/// The first published file that is not what the lock says, or not there.
+pub fn first_other(folder: &Path, lock: &Lock) -> Option<PathBuf> {
+    let files = lock.published.iter().map(|(name, digest)| (folder.join(name), *digest));
+    let mut others = files.filter(|(path, digest)| digest_of(path) != Some(*digest));
+    others.next().map(|(path, _)| path)
 }
 
 /// The lock that the outcomes of a run make, and the names of the files that the run publishes, in the order of the pipeline.

@@ -80,6 +80,17 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     write().map_err(|e| FileError::new("create", path, e))
 }
 
+/// Likewise, for the eyes of this user only.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let write = || options.open(path)?.write_all(bytes);
+    write().map_err(|e| FileError::new("create", path, e))
+}
+
 /// Creates a file that must not be there yet.
 pub fn create_new(path: &Path) -> Result<File> {
     attempt("create", path, || File::create_new(path))

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::archive::{self, Content, Contents, Description, FORMAT, Holds, Published, Request, Sealed};
 use crate::base::digest::{Digest, Sha};
 use crate::base::fsx;
+use crate::cli::archive::badge;
 use crate::cli::failure::Failure;
 use crate::cli::machine;
 use crate::cli::page::{self, outln};
@@ -16,6 +17,7 @@ use crate::cli::progress::Bar;
 use crate::cli::project::{self, Project};
 use crate::cli::reading::Place;
 use crate::data::catalogue::{self, Source};
+use crate::engine::lock;
 use crate::kinds;
 use crate::nn::kernels;
 use crate::pipeline::{Files, Node};
@@ -40,6 +42,9 @@ pub(super) struct Create {
     /// Only say what would be in it, and how large it would be at most
     #[arg(long = "dry-run")]
     is_dry: bool,
+    /// Print the identity as a line of Markdown, for a README
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -53,7 +58,8 @@ enum Only {
 impl Create {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let project = self.place.project(&self.pipeline)?;
-        let contents = self.gather(&project)?;
+        let mut contents = self.gather(&project)?;
+        add_signature(&mut contents, &project)?;
         let (bytes, files) = (contents.size(), contents.payload.len());
         let left_out: u64 = contents.left_out.values().map(|left_out| left_out.size).sum();
         if self.is_dry {
@@ -76,7 +82,8 @@ impl Create {
         }
         let count = page::count(files, "file");
         eprintln!("{}: {count}, {} in {}", file.display(), page::size(bytes), page::size(packed));
-        outln!("{}", sealed.identity)
+        let identity = sealed.identity.to_string();
+        if self.markdown { outln!("{}", badge(&file, &sealed.name, &identity)) } else { outln!("{identity}") }
     }
 
     fn forecast(&self, bytes: u64, files: usize, left_out: u64) -> Result<(), Failure> {
@@ -152,6 +159,17 @@ impl Create {
         files.insert("Cargo.lock".to_owned(), Content::Bytes(libraries));
         Ok(files.into_iter().collect())
     }
+}
+
+/// Takes the signature of the published lock along, if there is one and the lock is that of what is archived.
+fn add_signature(contents: &mut Contents, project: &Project) -> Result<(), Failure> {
+    let path = project.results.join(lock::SIGNATURE);
+    if fsx::size(&path).is_some()
+        && !contents.add_signature(&fsx::read(&project.results.join(lock::FILE))?, fsx::read(&path)?)
+    {
+        eprintln!("note: '{}' is of another lock, and left out", path.display());
+    }
+    Ok(())
 }
 
 /// Licence and citation: those of the project, or else of this program.

@@ -8,8 +8,10 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 
 use crate::archive::{self, Holdings, ImportError, MakeError, ReadError};
+use crate::base::signature::Trusted;
 use crate::cli::failure::Failure;
 use crate::cli::progress::Bar;
+use crate::cli::sign;
 
 /// Arguments of `archive`.
 #[derive(Args)]
@@ -51,9 +53,15 @@ impl Archive {
 }
 
 /// Reads and checks an archive, and lays nothing anywhere.
-pub(super) fn open(file: &Path) -> Result<Holdings, Failure> {
+pub(super) fn open(file: &Path, trusted: Option<&Trusted>) -> Result<Holdings, Failure> {
     let bar = Bar::new("read");
-    Ok(archive::read(file, &|_| None, &|done, total| bar.tell(done, total))?)
+    Ok(archive::read(file, trusted, &|_| None, &|done, total| bar.tell(done, total))?)
+}
+
+/// What a README says of an archive, in a line of Markdown.
+fn badge(file: &Path, pipeline: &str, identity: &str) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    format!("Results of {pipeline}: `layerwise archive verify {name} --identity {identity}`")
 }
 
 impl From<ReadError> for Failure {
@@ -64,6 +72,7 @@ impl From<ReadError> for Failure {
                 let hint = "correct the path, or make some room, and try again".to_owned();
                 return Self::Input { message: error.to_string(), hint };
             }
+            archive::Problem::NotSigned | archive::Problem::Signature(_) => sign::HINT,
             archive::Problem::Newer { .. } => "use the version of layerwise that wrote it",
             archive::Problem::NotOne => "name a file that 'layerwise archive create' wrote",
             _ => "get the file again, and compare its identity with what its author says",

@@ -7,12 +7,14 @@ use clap::Args;
 use serde_json::json;
 
 use crate::archive::{self, Holdings, Holds};
-use crate::cli::archive::{Bar, open};
+use crate::base::signature::Trusted;
+use crate::cli::archive::{Bar, badge, open};
 use crate::cli::diff;
 use crate::cli::failure::Failure;
 use crate::cli::page::{self, outln};
 use crate::cli::project;
 use crate::cli::sides::Side;
+use crate::cli::sign::Trust;
 use crate::store::Store;
 
 /// Arguments of `archive verify`.
@@ -23,6 +25,11 @@ pub(super) struct Verify {
     /// Fail unless this is its identity, as its author says
     #[arg(long, value_name = "HEX")]
     identity: Option<String>,
+    #[command(flatten)]
+    trust: Trust,
+    /// Print the identity as a line of Markdown, for a README
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
     /// Write JSON to stdout
     #[arg(long)]
     json: bool,
@@ -58,6 +65,8 @@ pub(super) struct Diff {
 pub(super) struct Import {
     /// The archive
     file: PathBuf,
+    #[command(flatten)]
+    trust: Trust,
     /// Where results and the store are [default: results/ of the project]
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
@@ -68,7 +77,8 @@ pub(super) struct Import {
 
 impl Verify {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let holdings = open(&self.file)?;
+        let trusted = self.trust.open()?;
+        let holdings = open(&self.file, trusted.as_ref())?;
         let identity = holdings.identity.to_string();
         if let Some(expected) = self.identity.filter(|expected| *expected != identity) {
             return Err(Failure::Wrong {
@@ -77,18 +87,22 @@ impl Verify {
             });
         }
         if self.json {
-            return page::print_json(&summary(&holdings));
+            return page::print_json(&summary(&holdings, trusted.as_ref()));
         }
-        eprintln!("{}", sentence(&holdings));
-        outln!("{identity}")
+        eprintln!("{}", sentence(&holdings, trusted.as_ref()));
+        if self.markdown {
+            outln!("{}", badge(&self.file, &holdings.lock.pipeline, &identity))
+        } else {
+            outln!("{identity}")
+        }
     }
 }
 
 impl List {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let holdings = open(&self.file)?;
+        let holdings = open(&self.file, None)?;
         if self.json {
-            let mut value = summary(&holdings);
+            let mut value = summary(&holdings, None);
             let files = holdings.files.iter().map(|(path, sums)| {
                 json!({ "path": path, "bytes": sums.size, "sha256": sums.sha256.to_string(), "blake3": sums.blake3 })
             });
@@ -103,7 +117,7 @@ impl List {
             let count = record.outputs.len().to_string();
             rows.push(page::row([stage, &entry.kind, &count, &page::size(size), here]));
         }
-        page::print(format!("{}\n{}", sentence(&holdings), page::columns(&rows, "  ")))?;
+        page::print(format!("{}\n{}", sentence(&holdings, None), page::columns(&rows, "  ")))?;
         let is_other = |path: &&String| archive::project_file(path).is_some() || !path.starts_with("data/");
         let published = holdings.lock.published.keys().cloned();
         let others = holdings.files.keys().filter(is_other).cloned();
@@ -121,28 +135,29 @@ impl Diff {
 
 impl Import {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let results = project::results(self.results.as_deref());
+        let (results, trusted) = (project::results(self.results.as_deref()), self.trust.open()?);
+        let trusted = trusted.as_ref();
         // What is no archive makes no store.
         if !results.join("store").is_dir() {
-            open(&self.file)?;
+            open(&self.file, trusted)?;
         }
         let store = Store::open(&results.join("store"))?;
         let bar = Bar::new("read");
-        let imported = archive::import(&self.file, &store, &|done, total| bar.tell(done, total))?;
+        let imported = archive::import(&self.file, &store, trusted, &|done, total| bar.tell(done, total))?;
         drop(bar);
         let (new, known) = (imported.new, imported.known);
         if self.json {
-            let mut value = summary(&imported.holdings);
+            let mut value = summary(&imported.holdings, trusted);
             value["new"] = json!(new);
             value["known"] = json!(known);
             return page::print_json(&value);
         }
-        eprintln!("{}", sentence(&imported.holdings));
+        eprintln!("{}", sentence(&imported.holdings, trusted));
         outln!("{} imported, {known} known already", page::count(new, "result"))
     }
 }
 
-fn sentence(holdings: &Holdings) -> String {
+fn sentence(holdings: &Holdings, trusted: Option<&Trusted>) -> String {
     let (bytes, files) = holdings.size();
     let holds = match holdings.description.holds {
         Holds::Everything => "everything",
@@ -151,19 +166,22 @@ fn sentence(holdings: &Holdings) -> String {
     };
     let stages = page::count(holdings.lock.stages.len(), "stage");
     let (pipeline, files) = (&holdings.lock.pipeline, page::count(files, "file"));
-    format!("{pipeline}: {stages}, {files}, {}, {holds}; all bytes are right", page::size(bytes))
+    let signer = trusted.and_then(|trusted| holdings.signer(trusted).ok());
+    let signed = signer.map_or_else(String::new, |key| format!(", and signed by the trusted key {key}"));
+    format!("{pipeline}: {stages}, {files}, {}, {holds}; all bytes are right{signed}", page::size(bytes))
 }
 
-fn summary(holdings: &Holdings) -> serde_json::Value {
+fn summary(holdings: &Holdings, trusted: Option<&Trusted>) -> serde_json::Value {
     let (bytes, files) = holdings.size();
     json!({
         "identity": holdings.identity.to_string(), "description": holdings.description,
         "stages": holdings.lock.stages.len(), "whole": holdings.whole.len(), "count": files, "bytes": bytes,
+        "signed": trusted.and_then(|trusted| holdings.signer(trusted).ok()),
     })
 }
 
 fn side(file: &Path) -> Result<Side, Failure> {
-    let holdings = open(file)?;
+    let holdings = open(file, None)?;
     let fields: BTreeMap<_, _> =
         holdings.records.into_iter().map(|(key, (record, _))| (key, record.fields)).collect();
     let title = format!("{} ({})", file.display(), &holdings.identity.to_string()[..12]);

@@ -3,10 +3,12 @@ PIPELINE ?= pipelines/fig1.yaml
 CARGO    ?= cargo
 # The same profile as the tests, so that polars and candle compile once.
 BINARY   := target/debug/layerwise
+# What `make test-s3` tries; garage takes a quarter of an hour to build.
+SERVERS  ?= seaweed
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce archive paper build test test-paper test-data test-figures sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
+.PHONY: help reproduce archive paper build test test-paper test-data test-figures test-s3 sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +49,13 @@ test-figures: ## run the figures and tables on CIFAR-10 at scale minute, and loo
 # Only this crate: nothing else has our kernels.
 sanitize: ## kernels and links under AddressSanitizer (x86-64 Linux): minutes
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tests/rustc-address-sanitizer.sh $(CARGO) test --locked --lib nn::
+
+test-s3: build ## remotes on real S3 servers on this machine, SERVERS (PyPI, and cargo for garage): a minute
+	@for server in $(SERVERS); do \
+	  variables="$$(bash tests/services/s3-up.sh start $$server)" && eval "$$variables" || { echo "SKIPPED: $$server cannot be had here"; continue; }; \
+	  $(CARGO) test --locked --test it s3 -- --ignored; code=$$?; \
+	  bash tests/services/s3-up.sh stop $$server; [ $$code = 0 ] || exit $$code; \
+	done
 
 torture: build ## kill runs at 200 random moments, and compare with an undisturbed one: minutes
 	bash tests/torture.sh $(BINARY)

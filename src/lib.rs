@@ -22,6 +22,7 @@ pub mod figure;
 pub mod kinds;
 pub mod nn;
 pub mod pipeline;
+pub mod remote;
 pub mod report;
 pub mod stage;
 pub mod store;

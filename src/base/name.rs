@@ -21,6 +21,19 @@ pub fn problem(text: &str) -> Option<&'static str> {
     }
 }
 
+/// The longest name that file systems take, in bytes.
+const LONGEST: usize = 255;
+
+/// Whether a path stays below the folder that it is relative to, on every system.
+pub fn is_safe_path(path: &str) -> bool {
+    let is_name = |part: &str| {
+        !matches!(part, "" | "." | "..")
+            && part.len() <= LONGEST
+            && !part.chars().any(|c| c.is_control() || c == '\\')
+    };
+    path.split('/').all(is_name)
+}
+
 macro_rules! name_type {
     ($(#[$doc:meta] $name:ident),+ $(,)?) => {$(
         #[$doc]

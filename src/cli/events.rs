@@ -59,6 +59,29 @@ pub(super) enum Line {
         outcome: End,
         detail: Option<String>,
     },
+    /// What a run took from a remote before it began.
+    Fetched {
+        remote: String,
+        /// How many stages are done there that are not done here.
+        there: usize,
+        results: usize,
+        objects: usize,
+        bytes: u64,
+        received: u64,
+    },
+    /// What a remote has of a stage is not right; the stage runs here.
+    Refused {
+        stage: String,
+        why: String,
+    },
+    /// What a run brought to a remote when it had ended.
+    Pushed {
+        remote: String,
+        results: usize,
+        objects: usize,
+        bytes: u64,
+        sent: u64,
+    },
     /// The last line of a file, unless the process died.
     Closed,
     /// Of another version of this program.

@@ -30,6 +30,8 @@ pub(super) enum Failure {
     Wrong { message: String, hint: String },
     /// The user stopped the run.
     Interrupted,
+    /// The user stopped a push or a pull.
+    Stopped,
     /// Two things differ, and the user wanted to know by the exit code.
     Differs,
 }
@@ -74,7 +76,7 @@ impl Failure {
         match self {
             Self::Stages(_) | Self::OtherThanLock { .. } | Self::Wrong { .. } | Self::Differs => 1,
             Self::Spec(_) | Self::Input { .. } => 2,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::Stopped => 130,
         }
     }
 
@@ -104,6 +106,10 @@ impl Failure {
                 draw(&diagnostic(&message, Some(&hint)).into(), style)
             }
             Self::Differs => String::new(),
+            Self::Stopped => {
+                let message = "stopped; what has travelled whole is not sent again";
+                draw(&diagnostic(message, Some("run the same command again to go on")).into(), style)
+            }
             Self::Interrupted => {
                 let message = "stopped; finished stages and the last training state are kept";
                 draw(

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::page;
 use crate::cli::project::Project;
 use crate::cli::reading::Place;
-use crate::engine::{Plan, Status, Wish};
+use crate::engine::{Plan, Wish};
 use crate::figure::graph::{self, State, Unit};
 use crate::pipeline::target;
 
@@ -120,7 +120,7 @@ pub(super) fn describe(project: &Project, plan: &Plan, wanted: &[bool], by_node:
         }
     }
     let unit = |group: &Vec<usize>| {
-        let hits = group.iter().filter(|place| matches!(plan.statuses[**place], Status::Hit(_))).count();
+        let hits = group.iter().filter(|place| plan.statuses[**place].summary().is_some()).count();
         let kind = nodes[group[0]].node.work.kind().name;
         let (state, note) = match (hits, group.len()) {
             (hits, 1) => (if hits == 1 { State::Hit } else { State::Miss }, kind.to_owned()),

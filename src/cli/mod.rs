@@ -27,6 +27,7 @@ mod plan;
 mod progress;
 mod project;
 mod reading;
+mod remote;
 mod report;
 mod reproduce;
 mod run;
@@ -104,6 +105,10 @@ enum Command {
     Du(du::Du),
     /// Pack results into one file that others can check, import and run again
     Archive(archive::Archive),
+    /// Bring results to a cache that others share: a bucket, or a folder
+    Push(remote::Push),
+    /// Take results from a shared cache into the store, every byte checked
+    Pull(remote::Pull),
     /// Sign what the results are, so that others can check whose they are
     Sign(sign::Sign),
     /// Do all of an archive again, from nothing, and say stage by stage whether the results are the same
@@ -187,6 +192,8 @@ fn execute(command: Command) -> Result<(), Failure> {
         Command::Tag(command) => command.execute(),
         Command::Du(command) => command.execute(),
         Command::Archive(command) => command.execute(),
+        Command::Push(command) => command.execute(),
+        Command::Pull(command) => command.execute(),
         Command::Sign(command) => command.execute(),
         Command::Reproduce(command) => command.execute(),
     }

@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use crate::cli::failure::{FailedStage, Failure};
 use crate::cli::live::Live;
 use crate::cli::project::Project;
+use crate::cli::remote::{self, Opened, Shared};
 use crate::cli::tensorboard::TensorBoard;
 use crate::cli::{Target, machine, plan, progress, project, summary};
 use crate::engine::diff::Difference;
@@ -49,6 +50,14 @@ pub(super) struct Run {
     /// Write the learning curves of all trainings to event files in this folder, for TensorBoard
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
+    #[command(flatten)]
+    shared: Shared,
+    /// Bring what was done here to the remote, when all is done
+    #[arg(long = "push")]
+    is_pushed: bool,
+    /// Sign what is pushed with this minisign key
+    #[arg(long, value_name = "FILE", requires = "is_pushed")]
+    key: Option<PathBuf>,
 }
 
 impl Run {
@@ -58,8 +67,18 @@ impl Run {
         }
         let project = Project::open(&self.target)?;
         let wish = Wish { targets: self.target.stages.clone(), force: self.force.clone() };
-        let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         let (local, cancelled) = (machine::local_data()?, catch_signals());
+        let plan = Plan::new(&project.keyed, &project.store, &wish)?;
+        // Where all is done, nobody needs to be asked.
+        let is_asked = plan.misses() > 0 || self.is_pushed;
+        let shared = if is_asked { self.shared.open(&project.store, self.is_pushed)? } else { None };
+        if self.is_pushed && shared.is_none() {
+            return Err(remote::none_named());
+        }
+        let plan = match &shared {
+            Some(shared) => shared.plan(&project, &wish, &plan, &cancelled, self.target.json)?,
+            None => plan,
+        };
         let settings = Settings {
             root: &project.root,
             local: local.as_deref(),
@@ -77,6 +96,9 @@ impl Run {
         }
         let published = publish::publish(&project.keyed, &outcomes, &project.store, &project.results)?;
         summary::print(&project, &outcomes, &published, self.target.json)?;
+        if let Some(shared) = shared.filter(|_| self.is_pushed) {
+            self.push(&project, &shared, &cancelled)?;
+        }
         // The system takes the memory of a big graph back faster than we can.
         std::mem::forget((project.keyed, plan, outcomes));
         Ok(())
@@ -95,6 +117,13 @@ impl Run {
             observers.push(Box::new(TensorBoard::new(folder, pipeline, &project.store, host())?));
         }
         Ok(observers)
+    }
+
+    /// Brings all that is done of the pipeline.
+    fn push(&self, project: &Project, shared: &Opened, cancelled: &AtomicBool) -> Result<(), Failure> {
+        let keys: Vec<_> = project.keyed.nodes.iter().map(|node| node.key).collect();
+        let pushed = remote::push(project, shared, &keys, self.key.as_ref(), false, cancelled)?;
+        remote::tell_pushed(shared, &pushed, self.target.json)
     }
 
     fn capacity(&self) -> Capacity {

@@ -119,7 +119,7 @@ fn make_key(file: &Path) -> Result<(), Failure> {
 }
 
 /// Opens a secret key, with its password if it has one.
-fn open(key: &Path) -> Result<Signer, Failure> {
+pub(super) fn open(key: &Path) -> Result<Signer, Failure> {
     match Signer::open(key, None) {
         Err(SignatureError::Locked { .. }) => {
             let password = match password_of_environment()? {

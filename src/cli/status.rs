@@ -56,7 +56,7 @@ pub(super) fn lines<'a>(project: &'a Project, plan: &'a Plan) -> Result<Vec<Line
     for (node, status) in project.keyed.nodes.iter().zip(&plan.statuses) {
         let reason = match status {
             NodeStatus::Unwanted => continue,
-            NodeStatus::Hit(_) => {
+            NodeStatus::Hit(_) | NodeStatus::Elsewhere(_) => {
                 lines.push(Line { node, reason: None, seconds: None });
                 continue;
             }

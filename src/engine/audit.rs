@@ -107,12 +107,15 @@ pub fn audit(
         audit.records.iter().map(|record| (record.key, record)).collect();
     let (mut findings, mut absent) = (Vec::new(), Vec::new());
     for (folder, lock) in locks {
-        if let Some(few) = Absent::of(lock, &|key| records.contains_key(&key)) {
+        // Of what a run left on a remote, only the record is here.
+        let record = |key| records.get(&key).map(|record| (*record).clone()).or_else(|| store.elsewhere(key));
+        if let Some(few) = Absent::of(lock, &|key| record(key).is_some()) {
             absent.push(few);
         } else {
-            findings.extend(
-                lock.stages.iter().filter_map(|(name, entry)| check_entry(lock, name, entry, &records)),
-            );
+            findings.extend(lock.stages.iter().filter_map(|(name, entry)| {
+                let stage = format!("{}/{name}", lock.pipeline);
+                check_entry(stage, entry, record(entry.key))
+            }));
         }
         findings.extend(check_published(folder, lock)?);
     }
@@ -125,15 +128,9 @@ pub fn audit(
     Ok(Report { findings, absent, store: audit })
 }
 
-fn check_entry(
-    lock: &Lock,
-    name: &str,
-    entry: &Entry,
-    records: &BTreeMap<StageKey, &Record>,
-) -> Option<Finding> {
-    let stage = format!("{}/{name}", lock.pipeline);
-    let Some(record) = records.get(&entry.key) else { return Some(Finding::NoRecord { stage }) };
-    let outputs: BTreeMap<_, _> = record.outputs.iter().map(|o| (o.name.clone(), o.digest)).collect();
+fn check_entry(stage: String, entry: &Entry, record: Option<Record>) -> Option<Finding> {
+    let Some(record) = record else { return Some(Finding::NoRecord { stage }) };
+    let outputs: BTreeMap<_, _> = record.outputs.into_iter().map(|o| (o.name, o.digest)).collect();
     (outputs != entry.outputs).then_some(Finding::OtherOutputs { stage })
 }
 

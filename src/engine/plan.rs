@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::base::digest::Digest;
 use crate::pipeline::Keyed;
 use crate::pipeline::target::{self, TargetError};
+use crate::stage::StageKey;
 use crate::store::{Found, Output, Store, StoreError, Summary};
 
 /// What is to be done about a node.
@@ -20,8 +21,20 @@ pub enum Status {
     Unwanted,
     /// It is done.
     Hit(Arc<Summary>),
+    /// It is done, but its bytes are elsewhere.
+    Elsewhere(Arc<Summary>),
     /// It must run.
     Miss(Reason),
+}
+
+impl Status {
+    /// What it came to, if it is done.
+    pub fn summary(&self) -> Option<&Arc<Summary>> {
+        match self {
+            Self::Hit(summary) | Self::Elsewhere(summary) => Some(summary),
+            Self::Unwanted | Self::Miss(_) => None,
+        }
+    }
 }
 
 /// Why a node must run.
@@ -88,6 +101,16 @@ pub enum PlanError {
 impl Plan {
     /// Makes the plan.
     pub fn new(keyed: &Keyed, store: &Store, wish: &Wish) -> Result<Self, PlanError> {
+        Self::with(keyed, store, wish, &|_| None)
+    }
+
+    /// Makes the plan, where results that the store lacks may be known to be elsewhere.
+    pub fn with(
+        keyed: &Keyed,
+        store: &Store,
+        wish: &Wish,
+        elsewhere: &dyn Fn(StageKey) -> Option<Arc<Summary>>,
+    ) -> Result<Self, PlanError> {
         let targets = target::select(keyed, &wish.targets)?;
         let forced = match wish.force.as_slice() {
             [] => vec![false; keyed.nodes.len()],
@@ -104,7 +127,16 @@ impl Plan {
                 _ if twin != place => statuses[twin].clone(),
                 None => Status::Unwanted,
                 Some(_) if forced[place] => Status::Miss(Reason::Forced),
-                Some(Found::Whole(summary)) => judge(keyed, place, &statuses, summary),
+                Some(Found::Whole(summary)) if agrees(keyed, place, &statuses, &summary) => {
+                    Status::Hit(summary)
+                }
+                Some(_)
+                    if let Some(summary) = elsewhere(keyed.nodes[place].key)
+                        && agrees(keyed, place, &statuses, &summary) =>
+                {
+                    Status::Elsewhere(summary)
+                }
+                Some(Found::Whole(_)) => Status::Miss(Reason::OtherInput),
                 Some(Found::Missing(output)) => Status::Miss(Reason::ObjectMissing(output)),
                 Some(Found::Damaged(output)) => Status::Miss(Reason::ObjectDamaged(output)),
                 Some(Found::Nothing) if is_begun(keyed, place, store) => Status::Miss(Reason::Interrupted),
@@ -119,6 +151,23 @@ impl Plan {
             }
         }
         Ok(Self { statuses })
+    }
+
+    /// Places of nodes whose bytes are elsewhere and needed here: those that somebody `looks_at`, and those that a node reads that
+    /// runs, or may when its other inputs turn out to be others.
+    pub fn needed_here(&self, keyed: &Keyed, looks_at: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut is_open = vec![false; keyed.nodes.len()];
+        let mut is_needed: Vec<bool> = (0..keyed.nodes.len()).map(looks_at).collect();
+        for (place, node) in keyed.nodes.iter().enumerate().filter(|(place, node)| node.twin == *place) {
+            let is_wanted = self.statuses[place] != Status::Unwanted;
+            let reads_open = || node.inputs.iter().any(|input| is_open[keyed.nodes[*input].twin]);
+            is_open[place] = is_wanted && (matches!(self.statuses[place], Status::Miss(_)) || reads_open());
+            if is_open[place] {
+                node.inputs.iter().for_each(|input| is_needed[*input] = true);
+            }
+        }
+        let is_elsewhere = |place: &usize| matches!(self.statuses[*place], Status::Elsewhere(_));
+        (0..keyed.nodes.len()).filter(|place| is_needed[*place]).filter(is_elsewhere).collect()
     }
 
     /// How many nodes are wanted.
@@ -138,17 +187,11 @@ fn is_begun(keyed: &Keyed, place: usize, store: &Store) -> bool {
     node.node.work.kind().resumes && store.is_staged(node.key)
 }
 
-/// Whether the node's result was made from what its inputs are now. Inputs that are not there cannot contradict.
-fn judge(keyed: &Keyed, place: usize, statuses: &[Status], summary: Arc<Summary>) -> Status {
-    let artifact = |input: &usize| match &statuses[*input] {
-        Status::Hit(summary) => Some(summary.artifact),
-        _ => None,
-    };
+/// Whether a result was made from what the node's inputs are now. Inputs that are not there cannot contradict.
+fn agrees(keyed: &Keyed, place: usize, statuses: &[Status], summary: &Summary) -> bool {
+    let artifact = |input: &usize| statuses[*input].summary().map(|summary| summary.artifact);
     let present: Option<Vec<Digest>> = keyed.nodes[place].inputs.iter().map(artifact).collect();
-    match present {
-        Some(inputs) if !summary.read_these(&inputs) => Status::Miss(Reason::OtherInput),
-        _ => Status::Hit(summary),
-    }
+    present.is_none_or(|inputs| summary.read_these(&inputs))
 }
 
 /// Looks up the nodes of a closure; a twin is looked up at its first place.

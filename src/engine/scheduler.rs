@@ -184,7 +184,7 @@ impl<'a, 'o> Schedule<'a, 'o> {
                     self.occupancy.give_back(*offer);
                 }
                 self.queued.remove(&place);
-                let is_foreseen = matches!(self.plan.statuses[place], Status::Hit(_));
+                let is_foreseen = self.plan.statuses[place].summary().is_some();
                 self.observer.event(&Event::Ended { node, outcome, is_foreseen });
             }
             _ => {}
@@ -224,8 +224,12 @@ impl<'a, 'o> Schedule<'a, 'o> {
         let digests = self.digests(place);
         match (&self.plan.statuses[place], &digests) {
             // Inputs that nobody asked for cannot contradict.
-            (Status::Hit(summary), None) => return Ok(Some(Arc::clone(summary))),
-            (Status::Hit(summary), Some(digests)) if summary.read_these(digests) => {
+            (Status::Hit(summary) | Status::Elsewhere(summary), None) => {
+                return Ok(Some(Arc::clone(summary)));
+            }
+            (Status::Hit(summary) | Status::Elsewhere(summary), Some(digests))
+                if summary.read_these(digests) =>
+            {
                 return Ok(Some(Arc::clone(summary)));
             }
             (Status::Miss(Reason::Forced), _) => return Ok(None),

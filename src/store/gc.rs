@@ -108,12 +108,12 @@ impl Store {
         let size = |part: &str| fsx::total_size(&self.root.join(part));
         Usage {
             objects: size("objects"),
-            records: size("records"),
+            records: size("records") + size("elsewhere"),
             parts: size("parts"),
             staging: size("staging"),
             quarantine: size("quarantine"),
             logs: size("logs") + size("live"),
-            index: size("index") + size("digests") + size("runs"),
+            index: size("index") + size("digests") + size("runs") + size("remote"),
         }
     }
 
@@ -136,8 +136,10 @@ impl Store {
         let others = [
             self.dead_work(keep.unused_for)?,
             self.dead_logs(&keys)?,
+            self.dead_notes(&keys)?,
             self.temporary_files()?,
-            self.old_quarantine(keep.unused_for)?,
+            self.old_files(self.root.join("quarantine"), keep.unused_for)?,
+            self.old_files(self.indices(), keep.unused_for)?,
         ];
         garbage.extend(others.into_iter().flatten().map(|path| Garbage { what: What::Other, path }));
         Ok(garbage)
@@ -193,8 +195,7 @@ impl Store {
             .collect())
     }
 
-    fn old_quarantine(&self, unused_for: Duration) -> Result<Vec<PathBuf>, StoreError> {
-        let folder = self.root.join("quarantine");
+    fn old_files(&self, folder: PathBuf, unused_for: Duration) -> Result<Vec<PathBuf>, StoreError> {
         let paths = list(&folder)?.into_iter().map(|name| folder.join(name));
         Ok(paths.filter(|path| is_unused(path, unused_for)).collect())
     }

@@ -11,6 +11,8 @@
 //!    quarantine/            objects whose bytes were not those of their names
 //!    runs/<pipeline>-<n>    keys of the latest runs, which a collection keeps
 //!    live/<pipeline>.jsonl  what its latest run tells, for who watches
+//!    elsewhere/ab/cdef….json  records of results whose bytes a run left on a remote
+//!    remote/                indices of remotes, as they never change
 //!    tags/                  copies of locks whose results a collection keeps
 //!    index, digests         what can be computed again, but not in a moment
 //!    gc.lock                held by all who use the store, or by the one who collects

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
+use crate::base::name::is_safe_path;
 use crate::stage::artifact;
 use crate::stage::key::ContentKey;
 use crate::stage::{KeyFields, StageKey};
@@ -64,6 +65,23 @@ impl Record {
     /// Reads a record; `None` if the bytes are not one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
+    }
+
+    /// Reads what somebody else says is the record of a key; `None` if it cannot be: its key follows from its fields, its content key
+    /// from what it read, and its outputs are sorted files below a folder.
+    pub fn of_stranger(bytes: &[u8], key: StageKey) -> Option<Self> {
+        let record = Self::parse(bytes)?;
+        let is_content = |told: ContentKey| {
+            record.inputs.len() == record.fields.inputs.len()
+                && record.fields.content_key(record.inputs.iter().copied()) == told
+        };
+        let is_sound = record.key == key
+            && record.fields.key() == key
+            && record.content.is_none_or(is_content)
+            && !record.outputs.is_empty()
+            && record.outputs.iter().all(|output| is_safe_path(&output.name))
+            && record.outputs.is_sorted_by(|a, b| a.name < b.name);
+        is_sound.then_some(record)
     }
 
     /// The record as text, with a newline at the end.

@@ -82,7 +82,12 @@ impl Run {
                 }
             }
             Line::Closed => self.phase = Phase::Ended,
-            Line::Planned { .. } | Line::Unknown => {}
+            // What is told before and after a run is in no file.
+            Line::Planned { .. }
+            | Line::Fetched { .. }
+            | Line::Refused { .. }
+            | Line::Pushed { .. }
+            | Line::Unknown => {}
             Line::Started { ref stage, .. }
             | Line::Waiting { ref stage }
             | Line::Retried { ref stage, .. }

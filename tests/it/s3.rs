@@ -8,6 +8,7 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::remote::{output, place};
 use crate::space::{Ran, Space};
 
 const PIPELINE: &str = "\
@@ -56,6 +57,10 @@ fn names(folder: &str, part: &str) -> Vec<Path> {
     block(client().list(Some(&prefix)).map_ok(|meta| meta.location).try_collect::<Vec<_>>()).unwrap()
 }
 
+fn get(path: &Path) -> Vec<u8> {
+    block(async { client().get(path).await.unwrap().bytes().await.unwrap().to_vec() })
+}
+
 fn well(ran: &Ran) -> &Ran {
     assert_eq!(ran.code, 0, "{ran:#?}");
     ran
@@ -73,18 +78,17 @@ fn a_second_machine_places_what_the_first_pushed_and_notices_damage() {
     assert!(well(&ran).stderr.contains("\n0 of 11 stages to run\n"), "{}", ran.stderr);
     assert!(there.results("quick") == here.results("quick"));
 
-    let packs = names(&folder, "packs");
-    assert_eq!(packs.len(), 1, "small objects travel together");
-    block(async {
-        let bytes = client().get(&packs[0]).await.unwrap().bytes().await.unwrap();
-        let mut bytes = bytes.to_vec();
-        let half = bytes.len() / 2;
-        bytes[..half].fill(7);
-        client().put(&packs[0], bytes.into()).await.unwrap();
-    });
+    assert_eq!(names(&folder, "packs").len(), 1, "small objects travel together");
+    let index = get(&names(&folder, "index")[0]);
+    let (name, at) = place(&index, &output(&here, "table", "table.csv"));
+    let path = Path::from(format!("{folder}/{name}"));
+    let mut bytes = get(&path);
+    bytes[at + 12] ^= 0x55;
+    block(client().put(&path, bytes.into())).unwrap();
     let third = Space::quick();
     let ran = third.run(&run);
-    assert!(well(&ran).stderr.contains("; it is done here\n"), "{}", ran.stderr);
+    assert!(well(&ran).stderr.contains("(table.csv) is damaged; it is done here\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("\n1 of 11 stages to run\n"), "{}", ran.stderr);
     assert!(third.results("quick") == here.results("quick"));
     assert_eq!(third.run(&["verify"]).code, 0);
 }

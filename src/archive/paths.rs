@@ -1,5 +1,7 @@
 //! Where things are in a bag, and which paths may stand in one at all.
 
+use std::collections::BTreeSet;
+
 use crate::base::digest::Digest;
 use crate::stage::StageKey;
 
@@ -56,6 +58,13 @@ pub(super) fn is_safe(path: &str) -> bool {
     path.split('/').all(is_name)
 }
 
+/// A path that is the folder of another one.
+pub(super) fn clash<'a>(paths: impl Iterator<Item = &'a String> + Clone) -> Option<&'a str> {
+    let files: BTreeSet<&str> = paths.clone().map(String::as_str).collect();
+    let folders = |path: &'a str| path.match_indices('/').map(move |(end, _)| &path[..end]);
+    paths.flat_map(|path| folders(path)).find(|folder| files.contains(folder))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +79,16 @@ mod tests {
         {
             assert_eq!(as_object(&wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_file_is_a_folder_of_another() {
+        let clash = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            super::clash(paths.iter()).map(str::to_owned)
+        };
+        assert_eq!(clash(&["a", "a.b", "a-/x", "b/c", "b/d"]), None);
+        assert_eq!(clash(&["a/b", "a/b-", "a/b/c/d"]).as_deref(), Some("a/b"));
     }
 
     #[test]

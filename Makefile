@@ -62,9 +62,9 @@ torture: build ## kill runs at 200 random moments, and compare with an undisturb
 
 # The stable compiler serves: nothing that is looked for needs a sanitizer. The versions are those of the project's own lock. What is
 # new goes into fuzz/found; a finding is an input in fuzz/artifacts, to be turned into a test.
-fuzz: ## any bytes as pipelines, records, locks, indices; SECONDS each (needs `cargo install cargo-fuzz`, C++)
+fuzz: ## any bytes as pipelines, records, locks, indices, archives; SECONDS each (needs `cargo install cargo-fuzz`, C++)
 	cp Cargo.lock fuzz/Cargo.lock
-	for target in pipeline files; do \
+	for target in pipeline files archive; do \
 	  mkdir -p fuzz/found/$$target; \
 	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target fuzz/found/$$target fuzz/corpus/$$target -- \
 	    -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=8192 -max_len=8192 -dict=fuzz/words.dict -print_final_stats=1 || exit 1; \

@@ -6,8 +6,10 @@ use serde::de::DeserializeOwned;
 
 use crate::archive::paths::{self, DESCRIPTION, PAYLOAD, RESULTS};
 use crate::archive::read::Problem;
+use crate::archive::stages::{self, Texts};
 use crate::archive::{Description, Holds, bag};
 use crate::base::digest::{Sha, Sums};
+use crate::base::name;
 use crate::base::signature::Trusted;
 use crate::engine::Lock;
 use crate::engine::lock::{self, Entry};
@@ -48,7 +50,7 @@ impl Holdings {
         name: &str,
         identity: Sha,
         files: BTreeMap<String, Sums>,
-        mut texts: BTreeMap<String, Vec<u8>>,
+        mut texts: Texts,
     ) -> Result<Self, Problem> {
         let description: Description = parse(&texts, DESCRIPTION)?;
         let lock_path = paths::result(name, lock::FILE);
@@ -63,13 +65,15 @@ impl Holdings {
         if !files.contains_key(&format!("{PAYLOAD}{}", description.file)) {
             return Err(Problem::file(&description.file, "is the pipeline file, and missing"));
         }
+        stages::check_names(&lock, &lock_path)?;
+        stages::check_stages(&lock, &description.file, &texts)?;
         let mut records = BTreeMap::new();
         for (stage, entry) in &lock.stages {
             if let Some(text) = texts.remove(&paths::record(entry.key)) {
                 let record = check_record(stage, entry, &text)?;
                 records.insert(entry.key, (record, text));
             } else if !records.contains_key(&entry.key) {
-                return Err(stage_problem(stage, "has no record"));
+                return Err(Problem::stage(stage, "has no record"));
             }
         }
         let whole = BTreeSet::new();
@@ -107,14 +111,14 @@ impl Holdings {
                     self.records.get(&input.key).map(|(record, _)| Summary::of(record).artifact)
                 });
             let Some(given) = given.collect::<Option<Vec<_>>>() else {
-                return Err(stage_problem(stage, "needs a stage that is not there"));
+                return Err(Problem::stage(stage, "needs a stage that is not there"));
             };
             if !Summary::of(record).read_these(&given) {
-                return Err(stage_problem(stage, "read other bytes than its inputs have"));
+                return Err(Problem::stage(stage, "read other bytes than its inputs have"));
             }
             let content = record.fields.content_key(given.into_iter());
             if record.content.is_some_and(|told| told != content) {
-                return Err(stage_problem(stage, "has a record that does not fit what it read"));
+                return Err(Problem::stage(stage, "has a record that does not fit what it read"));
             }
         }
         Ok(())
@@ -158,7 +162,7 @@ impl Holdings {
                 match self.object(output) {
                     None => is_whole = false,
                     Some(sums) if (sums.blake3, sums.size) != (output.digest, output.size) => {
-                        return Err(stage_problem(
+                        return Err(Problem::stage(
                             stage,
                             "has an object with other bytes than its name says",
                         ));
@@ -179,37 +183,39 @@ impl Holdings {
                 Holds::Tables => true,
             };
             if !self.whole.contains(&entry.key) && !may_lack {
-                return Err(stage_problem(stage, "lacks an object"));
+                return Err(Problem::stage(stage, "lacks an object"));
             }
         }
         Ok(())
     }
 }
 
-fn parse<T: DeserializeOwned>(texts: &BTreeMap<String, Vec<u8>>, path: &str) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(texts: &Texts, path: &str) -> Result<T, Problem> {
     let text = texts.get(path).ok_or_else(|| Problem::file(path, "is missing"))?;
     serde_json::from_slice(text).map_err(|_| Problem::file(path, "is not what this version writes"))
 }
 
 /// A record is that of its name, and gave what the lock says.
 fn check_record(stage: &str, entry: &Entry, text: &[u8]) -> Result<Record, Problem> {
-    let wrong = |what| stage_problem(stage, what);
+    let wrong = |what| Problem::stage(stage, what);
     let record = Record::parse(text).ok_or_else(|| wrong("has a record that cannot be read"))?;
     if record.key != entry.key || record.fields.key() != entry.key {
         return Err(wrong("has a record with another key"));
     }
     let mut outputs = BTreeMap::new();
     for output in &record.outputs {
-        if !paths::is_safe(&output.name) || outputs.insert(output.name.clone(), output.digest).is_some() {
+        if !name::is_safe_path(&output.name) || outputs.insert(output.name.clone(), output.digest).is_some() {
             return Err(wrong("has a record with names that no output has"));
         }
     }
-    if outputs != entry.outputs || record.fields.kind != entry.kind {
+    if name::clash(outputs.keys()).is_some() {
+        return Err(wrong("has a record with names that no output has"));
+    }
+    if outputs != entry.outputs {
         return Err(wrong("has a record with other outputs than the lock"));
     }
+    if record.fields.kind != entry.kind {
+        return Err(wrong("has a record of another kind than the lock"));
+    }
     Ok(record)
-}
-
-fn stage_problem(stage: &str, what: &'static str) -> Problem {
-    Problem::Stage { stage: stage.to_owned(), what }
 }

@@ -24,10 +24,12 @@ mod contents;
 mod holdings;
 mod import;
 mod paths;
+mod pour;
 mod provenance;
 mod read;
 mod readme;
 mod seal;
+mod stages;
 mod write;
 
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,9 @@
 //! anything is made of it. Memory and disk are bounded by what the file declares, and that by the file's own size.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use tar::EntryType;
@@ -13,8 +13,10 @@ use zstd::stream::read::Decoder;
 use crate::archive::FORMAT;
 use crate::archive::bag::{self, Info, Manifest};
 use crate::archive::holdings::{self, Holdings};
-use crate::archive::paths::{self, PAYLOAD};
-use crate::base::digest::{Hashing, Sha, Sums};
+use crate::archive::paths::PAYLOAD;
+use crate::archive::pour::Pouring;
+use crate::archive::stages::Texts;
+use crate::base::digest::{Sha, Sums};
 use crate::base::fsx::{self, FileError};
 use crate::base::name;
 use crate::base::signature::{SignatureError, Trusted};
@@ -25,14 +27,15 @@ const MOST_TO_ONE: u64 = 1000;
 const MOST_TEXT: u64 = 1 << 28;
 /// What may stand behind the last file: tar pads to its blocking factor.
 const MOST_PADDING: u64 = 1 << 16;
+/// The longest file of a pipeline, and how many there may be.
+const LONGEST_PIPELINE: u64 = 1 << 20;
+const MOST_PIPELINES: usize = 100;
 /// The longest path.
 const LONGEST_PATH: u64 = 4096;
 /// zstd may ask for a window of so many bytes: 128 MiB, what it takes itself without being told.
 const WINDOW_LOG: u32 = 27;
 /// What every file of zstd begins with.
 const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
-/// What is written at a time.
-const CHUNK: usize = 1 << 20;
 
 /// What is wrong with an archive.
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +65,17 @@ pub enum Problem {
 
 impl Problem {
     pub(super) fn file(path: impl Into<String>, what: &'static str) -> Self {
-        Self::File { path: path.into(), what }
+        Self::File { path: shown(&path.into()), what }
     }
+
+    pub(super) fn stage(stage: &str, what: &'static str) -> Self {
+        Self::Stage { stage: shown(stage), what }
+    }
+}
+
+/// A name that somebody else chose, for a terminal.
+fn shown(name: &str) -> String {
+    name.replace(char::is_control, "\u{fffd}")
 }
 
 /// Why an archive is refused.
@@ -109,8 +121,19 @@ pub fn read(
 
 /// Likewise, from the unpacked bytes of a file that has so many packed.
 fn read_tar(input: impl Read, packed: u64, place: Place<'_>) -> Result<Holdings, Problem> {
+    std::thread::scope(|scope| {
+        let mut reader = Reader::new(packed, place, Pouring::start(scope));
+        let all = take_all(input, &mut reader);
+        // What is wrong with a file is told a moment later than it is read: the first one counts.
+        let sums = reader.pouring.end()?;
+        all?;
+        reader.finish(sums)
+    })
+}
+
+/// Takes all files of a tar file.
+fn take_all(input: impl Read, reader: &mut Reader<'_>) -> Result<(), Problem> {
     let packing = |cause| Problem::Packing { cause };
-    let mut reader = Reader::new(packed, place);
     let mut archive = tar::Archive::new(input);
     let mut long_name = None;
     for entry in archive.entries().map_err(packing)?.raw(true) {
@@ -131,8 +154,7 @@ fn read_tar(input: impl Read, packed: u64, place: Place<'_>) -> Result<Holdings,
         }
         reader.take(&path, size, &mut entry)?;
     }
-    check_padding(&mut archive.into_inner())?;
-    reader.finish()
+    check_padding(&mut archive.into_inner())
 }
 
 /// Behind the end there is nothing but zeros, and few of them.
@@ -162,16 +184,22 @@ struct Reader<'a> {
     /// Files beside the payload.
     tags: Manifest,
     payload: Manifest,
-    seen: BTreeMap<String, Sums>,
+    seen: BTreeSet<String>,
+    /// Of the files that were looked into, or whose names say what is to come: what they are.
+    sums: BTreeMap<String, Sums>,
+    /// All others are hashed and laid there.
+    pouring: Pouring,
     /// Bytes of the payload that may still come.
     left: u64,
     /// Texts that are looked into, and how many bytes more they may have.
-    texts: BTreeMap<String, Vec<u8>>,
+    texts: Texts,
     room: Cell<u64>,
+    /// How many of them may be files of the pipeline.
+    pipelines: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn new(packed: u64, place: Place<'a>) -> Self {
+    fn new(packed: u64, place: Place<'a>, pouring: Pouring) -> Self {
         Self {
             packed,
             place,
@@ -180,20 +208,23 @@ impl<'a> Reader<'a> {
             info: None,
             tags: Manifest::new(),
             payload: Manifest::new(),
-            seen: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            sums: BTreeMap::new(),
+            pouring,
             left: 0,
             texts: BTreeMap::new(),
             room: Cell::new(MOST_TEXT),
+            pipelines: 0,
         }
     }
 
     /// Takes the next file.
     fn take(&mut self, full: &str, size: u64, bytes: &mut dyn Read) -> Result<(), Problem> {
         let (folder, path) = full.split_once('/').unwrap_or(("", full));
-        if !paths::is_safe(path) || name::problem(folder).is_some() {
+        if !name::is_safe_path(path) || name::problem(folder).is_some() {
             return Err(Problem::file(full, "has a name that no archive has"));
         }
-        if self.seen.contains_key(path) {
+        if self.seen.contains(path) {
             return Err(Problem::file(full, "stands there twice"));
         }
         let place = self.seen.len();
@@ -208,11 +239,12 @@ impl<'a> Reader<'a> {
         }
         if place < bag::HEAD.len() {
             let text = self.text(path, size, bytes)?;
-            self.seen.insert(path.to_owned(), Sums::of(&text));
+            self.seen.insert(path.to_owned());
+            self.sums.insert(path.to_owned(), Sums::of(&text));
             return self.take_head(path, &text);
         }
-        let sums = self.take_listed(path, size, bytes)?;
-        self.seen.insert(path.to_owned(), sums);
+        self.take_listed(path, size, bytes)?;
+        self.seen.insert(path.to_owned());
         Ok(())
     }
 
@@ -223,6 +255,15 @@ impl<'a> Reader<'a> {
         let mut text = Vec::new();
         bytes.take(size).read_to_end(&mut text).map_err(|cause| Problem::Packing { cause })?;
         if text.len() as u64 == size { Ok(text) } else { Err(Problem::file(path, "is cut off")) }
+    }
+
+    /// Whether a file may be one of the pipeline's, and is to be kept in memory.
+    fn may_be_pipeline(&mut self, path: &str, size: u64) -> bool {
+        let is_yaml = [".yaml", ".yml"].iter().any(|extension| path.ends_with(extension));
+        let may_be = is_yaml && super::project_file(path).is_some() && size <= LONGEST_PIPELINE;
+        let is_kept = may_be && self.pipelines < MOST_PIPELINES;
+        self.pipelines += usize::from(is_kept);
+        is_kept
     }
 
     /// One of the files that say what is to come.
@@ -246,9 +287,9 @@ impl<'a> Reader<'a> {
                 self.identity = Some(Sha::of(bytes));
                 self.tags = bag::parse_manifest(text).ok_or_else(wrong)?;
                 for early in [bag::DECLARED, bag::INFO] {
-                    check(early, self.tags.get(early).copied(), self.seen[early].sha256)?;
+                    check(early, self.tags.get(early).copied(), self.sums[early].sha256)?;
                 }
-                let is_tag = |path: &String| paths::is_safe(path) && !path.starts_with(PAYLOAD);
+                let is_tag = |path: &String| name::is_safe_path(path) && !path.starts_with(PAYLOAD);
                 if !self.tags.keys().all(is_tag) || self.tags.contains_key(path) {
                     return Err(wrong());
                 }
@@ -256,10 +297,13 @@ impl<'a> Reader<'a> {
             bag::MANIFEST => {
                 check(path, self.tags.get(path).copied(), Sha::of(bytes))?;
                 self.payload = bag::parse_manifest(text).ok_or_else(wrong)?;
-                let is_payload = |path: &String| paths::is_safe(path) && path.starts_with(PAYLOAD);
+                let is_payload = |path: &String| name::is_safe_path(path) && path.starts_with(PAYLOAD);
                 let count = self.info.as_ref().map(|info| info.files);
                 if !self.payload.keys().all(is_payload) || count != Some(self.payload.len() as u64) {
                     return Err(wrong());
+                }
+                if let Some(path) = name::clash(self.tags.keys().chain(self.payload.keys())) {
+                    return Err(Problem::file(path, "is a file and a folder"));
                 }
             }
             _ => {}
@@ -268,7 +312,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A file that a manifest lists.
-    fn take_listed(&mut self, path: &str, size: u64, bytes: &mut dyn Read) -> Result<Sums, Problem> {
+    fn take_listed(&mut self, path: &str, size: u64, bytes: &mut dyn Read) -> Result<(), Problem> {
         let expected = self.tags.get(path).or_else(|| self.payload.get(path)).copied();
         let expected = expected.ok_or_else(|| Problem::file(path, "is in no manifest"))?;
         if path.starts_with(PAYLOAD) {
@@ -277,20 +321,23 @@ impl<'a> Reader<'a> {
         } else if size > MOST_TEXT {
             return Err(Problem::file(path, "is too long"));
         }
-        let sums = if holdings::is_looked_into(path) {
-            let text = self.text(path, size, bytes)?;
-            let sums = Sums::of(&text);
-            self.texts.insert(path.to_owned(), text);
-            sums
-        } else {
-            pour(path, size, bytes, (self.place)(path).as_deref())?
-        };
+        let to = (self.place)(path);
+        if !holdings::is_looked_into(path) && !self.may_be_pipeline(path, size) {
+            return self.pouring.pour(path, size, expected, bytes, to);
+        }
+        let text = self.text(path, size, bytes)?;
+        let sums = Sums::of(&text);
         check(path, Some(expected), sums.sha256)?;
-        Ok(sums)
+        if let Some(to) = to {
+            fsx::write_new(&to, &text)?;
+        }
+        self.sums.insert(path.to_owned(), sums);
+        self.texts.insert(path.to_owned(), text);
+        Ok(())
     }
 
     /// All that is listed was there, and belongs together.
-    fn finish(self) -> Result<Holdings, Problem> {
+    fn finish(mut self, poured: Vec<(String, Sums)>) -> Result<Holdings, Problem> {
         let Some(identity) = self.identity else {
             return Err(Problem::file(bag::TAG_MANIFEST, "is missing"));
         };
@@ -302,15 +349,16 @@ impl<'a> Reader<'a> {
             None => Vec::new(),
         };
         let listed = self.tags.keys().chain(self.payload.keys());
-        let missing = listed.filter(|path| !self.seen.contains_key(*path) && !elsewhere.contains(path));
+        let missing = listed.filter(|path| !self.seen.contains(*path) && !elsewhere.contains(path));
         if let Some(path) = missing.min() {
             return Err(Problem::file(path, "is missing"));
         }
-        Holdings::new(&self.name, identity, self.seen, self.texts)
+        self.sums.extend(poured);
+        Holdings::new(&self.name, identity, self.sums, self.texts)
     }
 }
 
-fn check(path: &str, expected: Option<Sha>, found: Sha) -> Result<(), Problem> {
+pub(super) fn check(path: &str, expected: Option<Sha>, found: Sha) -> Result<(), Problem> {
     match expected {
         None => Err(Problem::file(path, "is in no manifest")),
         Some(expected) if expected != found => {
@@ -318,30 +366,6 @@ fn check(path: &str, expected: Option<Sha>, found: Sha) -> Result<(), Problem> {
         }
         Some(_) => Ok(()),
     }
-}
-
-/// Hashes a file, and writes it where it is to be laid.
-fn pour(path: &str, size: u64, bytes: &mut dyn Read, to: Option<&Path>) -> Result<Sums, Problem> {
-    let mut out = match to {
-        Some(to) => {
-            fsx::create_dir_all(to.parent().unwrap_or(Path::new(".")))?;
-            Some((fsx::create_new(to)?, to))
-        }
-        None => None,
-    };
-    let mut hashing = Hashing::new(bytes.take(size));
-    let mut buffer = vec![0; CHUNK.min(size as usize + 1)];
-    loop {
-        let count = hashing.read(&mut buffer).map_err(|cause| Problem::Packing { cause })?;
-        if count == 0 {
-            break;
-        }
-        if let Some((file, to)) = &mut out {
-            file.write_all(&buffer[..count]).map_err(|error| FileError::new("write", to, error))?;
-        }
-    }
-    let sums = hashing.sums();
-    if sums.size == size { Ok(sums) } else { Err(Problem::file(path, "is cut off")) }
 }
 
 /// A file that tells how far it was read.

@@ -1,5 +1,6 @@
 //! Validated names.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,6 +33,13 @@ pub fn is_safe_path(path: &str) -> bool {
             && !part.chars().any(|c| c.is_control() || c == '\\')
     };
     path.split('/').all(is_name)
+}
+
+/// A path that is the folder of another one.
+pub fn clash<'a>(paths: impl Iterator<Item = &'a String> + Clone) -> Option<&'a str> {
+    let files: BTreeSet<&str> = paths.clone().map(String::as_str).collect();
+    let folders = |path: &'a str| path.match_indices('/').map(move |(end, _)| &path[..end]);
+    paths.flat_map(|path| folders(path)).find(|folder| files.contains(folder))
 }
 
 macro_rules! name_type {
@@ -80,4 +88,28 @@ name_type! {
     AxisName,
     /// Name of a layer: the unit of reset, and the prefix of its tensors' names.
     LayerName,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_is_a_folder_of_another() {
+        let clash = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            super::clash(paths.iter()).map(str::to_owned)
+        };
+        assert_eq!(clash(&["a", "a.b", "a-/x", "b/c", "b/d"]), None);
+        assert_eq!(clash(&["a/b", "a/b-", "a/b/c/d"]).as_deref(), Some("a/b"));
+    }
+
+    #[test]
+    fn no_path_leads_out() {
+        for wrong in ["", "/a", "a//b", "a/", "..", "a/../b", "./a", "a\\b", "a\0b", "a\nb", &"a".repeat(256)]
+        {
+            assert!(!is_safe_path(wrong), "{wrong:?}");
+        }
+        assert!(is_safe_path("data/results/quick/errors-seed=1.csv") && is_safe_path("..a"));
+    }
 }

@@ -59,8 +59,8 @@ use crate::stage::{KeyFields, StageKey};
 use index::{Entry, Index};
 use lease::Presence;
 
-/// Commits, from which on a flush does not go from file to file.
-const MANY: usize = 32;
+/// Files, from which on a flush does not go from one to the next.
+const MANY: usize = 64;
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -289,7 +289,8 @@ impl Store {
             return Ok(());
         }
         // Many files lie in hundreds of folders: one call for all is faster than one for each.
-        if entries.len() < MANY || !fsx::sync_file_system(&self.root)? {
+        let files: usize = entries.iter().map(|entry| 1 + entry.summary.outputs.len()).sum();
+        if files < MANY || !fsx::sync_file_system(&self.root)? {
             let outputs = entries.iter().flat_map(|entry| &entry.summary.outputs);
             self.sync("objects", outputs.map(|output| self.object_path(output.digest)))?;
             self.sync("records", entries.iter().map(|entry| self.record_path(entry.summary.key)))?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
-use crate::base::name::is_safe_path;
+use crate::base::name;
 use crate::stage::artifact;
 use crate::stage::key::ContentKey;
 use crate::stage::{KeyFields, StageKey};
@@ -79,7 +79,8 @@ impl Record {
             && record.fields.key() == key
             && record.content.is_none_or(is_content)
             && !record.outputs.is_empty()
-            && record.outputs.iter().all(|output| is_safe_path(&output.name))
+            && record.outputs.iter().all(|output| name::is_safe_path(&output.name))
+            && name::clash(record.outputs.iter().map(|output| &output.name)).is_none()
             && record.outputs.is_sorted_by(|a, b| a.name < b.name);
         is_sound.then_some(record)
     }

@@ -10,7 +10,7 @@ use crate::base::fsx::FileError;
 mod file;
 mod stream;
 
-pub use stream::{Hashing, Sha, Sums};
+pub use stream::{Sha, Sums};
 
 /// A BLAKE3 hash of some content: 32 bytes, written as 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

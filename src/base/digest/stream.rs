@@ -63,7 +63,7 @@ impl Sums {
 }
 
 /// A reader that hashes what is read through it.
-pub struct Hashing<R> {
+struct Hashing<R> {
     inner: R,
     size: u64,
     blake3: blake3::Hasher,
@@ -72,12 +72,12 @@ pub struct Hashing<R> {
 
 impl<R: Read> Hashing<R> {
     /// Nothing was read yet.
-    pub fn new(inner: R) -> Self {
+    fn new(inner: R) -> Self {
         Self { inner, size: 0, blake3: blake3::Hasher::new(), sha256: Sha256::new() }
     }
 
     /// What was read so far.
-    pub fn sums(&self) -> Sums {
+    fn sums(&self) -> Sums {
         let blake3 = Digest(*self.blake3.finalize().as_bytes());
         Sums { size: self.size, blake3, sha256: Sha(self.sha256.clone().finalize().into()) }
     }

@@ -227,6 +227,15 @@ pub fn sync_file(path: &Path) -> Result<()> {
     attempt("sync", path, || File::open(path)?.sync_all())
 }
 
+/// Asks the system to begin to bring a file's bytes to the disk, so that a sync later need not wait for all of them.
+pub fn begin_sync(file: &File) {
+    // Of bytes that are not on the disk yet, Linux begins to write those that are said not to be needed, and keeps them.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+}
+
 /// Waits until all of the file system that holds a folder is on the disk; `false` where the system cannot do that.
 pub fn sync_file_system(folder: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]

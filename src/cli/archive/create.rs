@@ -132,6 +132,12 @@ impl Create {
     fn project_files(&self, project: &Project) -> Result<Vec<(String, Content)>, Failure> {
         let mut files = BTreeMap::new();
         let name = self.pipeline.to_string_lossy();
+        if ![".yaml", ".yml"].iter().any(|extension| name.ends_with(extension)) {
+            return Err(Failure::Input {
+                message: format!("the pipeline file '{name}' is not called that it is YAML"),
+                hint: "rename it, so that it ends with '.yaml': an archive is read by that".to_owned(),
+            });
+        }
         let parsed = Files::read(&name, &fsx::read_to_string(&self.pipeline)?, &fsx::read_to_string)?;
         for document in parsed.documents {
             let path = inside(&project.root, Path::new(&document.name))?;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use crate::archive::{self, Holdings, Holds};
+use crate::archive::{self, Holdings, Holds, Imported};
+use crate::base::fsx;
 use crate::base::signature::Trusted;
 use crate::cli::archive::{Bar, badge, open};
 use crate::cli::diff;
@@ -137,14 +138,12 @@ impl Import {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let (results, trusted) = (project::results(self.results.as_deref()), self.trust.open()?);
         let trusted = trusted.as_ref();
-        // What is no archive makes no store.
-        if !results.join("store").is_dir() {
-            open(&self.file, trusted)?;
-        }
-        let store = Store::open(&results.join("store"))?;
-        let bar = Bar::new("read");
-        let imported = archive::import(&self.file, &store, trusted, &|done, total| bar.tell(done, total))?;
-        drop(bar);
+        let store = results.join("store");
+        let imported = if fsx::is_dir(&store) {
+            self.import(&store, trusted)?
+        } else {
+            self.import_new(&results, &store, trusted)?
+        };
         let (new, known) = (imported.new, imported.known);
         if self.json {
             let mut value = summary(&imported.holdings, trusted);
@@ -154,6 +153,38 @@ impl Import {
         }
         eprintln!("{}", sentence(&imported.holdings, trusted));
         outln!("{} imported, {known} known already", page::count(new, "result"))
+    }
+}
+
+impl Import {
+    fn import(&self, store: &Path, trusted: Option<&Trusted>) -> Result<Imported, Failure> {
+        let (store, bar) = (Store::open(store)?, Bar::new("read"));
+        Ok(archive::import(&self.file, &store, trusted, &|done, total| bar.tell(done, total))?)
+    }
+
+    /// Makes a store under another name, which is there under its own when all is in it: what is no archive makes no store.
+    fn import_new(
+        &self,
+        results: &Path,
+        store: &Path,
+        trusted: Option<&Trusted>,
+    ) -> Result<Imported, Failure> {
+        let has_results = fsx::is_dir(results);
+        let temporary = results.join(format!(".store.{}.tmp", std::process::id()));
+        fsx::clear_dir(&temporary)?;
+        let imported = self.import(&temporary, trusted).and_then(|imported| {
+            // Somebody else may have made one meanwhile.
+            if fsx::rename_new(&temporary, store) { Ok(imported) } else { self.import(store, trusted) }
+        });
+        if fsx::is_dir(&temporary) {
+            fsx::remove_dir_all(&temporary)?;
+        }
+        if imported.is_ok() {
+            fsx::sync_dir(results)?;
+        } else if !has_results {
+            fsx::remove_empty_dir(results)?;
+        }
+        imported
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::base::cancel::Cancel;
 use crate::base::digest::Digest;
 use crate::engine::Settings;
+use crate::engine::executor::Told;
 use crate::pipeline::KeyedNode;
 use crate::stage::{Context, Inputs, Report, StageError};
 use crate::store::{Begin, Provenance, Staging, Store, StoreError, Summary};
@@ -27,6 +28,10 @@ pub(super) enum Message {
     /// An attempt failed, and another one begins.
     Retried(usize, StageError),
     Done(usize, Result<Arc<Summary>, StageError>),
+    /// Of a node that runs elsewhere.
+    Told(Told),
+    /// The executor tells no more; whether it panicked.
+    Gone(bool),
 }
 
 /// A node that is to run, with all that it needs.
@@ -85,7 +90,7 @@ impl Job<'_> {
         sender: &Sender<Message>,
     ) -> Result<Arc<Summary>, StageError> {
         let _ = crate::base::fsx::remove_file(&around.store.log_path(self.node.key));
-        let mut left = self.node.node.handling.retries;
+        let mut left = self.node.node.handling.retries.times;
         loop {
             match self.attempt(around, sender) {
                 Err(error @ StageError::Failed { .. }) if left > 0 => {

@@ -119,6 +119,7 @@ fn execute(
                     return Ok(summary);
                 }
                 Message::Done(_, Err(error)) => return Err(error),
+                Message::Told(_) | Message::Gone(_) => unreachable!("it runs here"),
             }
         }
     })

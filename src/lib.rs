@@ -23,6 +23,7 @@ pub mod kinds;
 pub mod nn;
 pub mod pipeline;
 pub mod report;
+pub mod slurm;
 pub mod stage;
 pub mod store;
 pub mod table;

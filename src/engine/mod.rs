@@ -19,6 +19,7 @@ pub mod plan;
 pub mod publish;
 mod rerun;
 pub mod scheduler;
+mod single;
 mod workers;
 
 pub use capacity::{Capacity, TooMuch};
@@ -30,6 +31,7 @@ pub use outcome::Outcome;
 pub use plan::{Plan, Reason, Status, Wish};
 pub use rerun::{Differing, RerunError, rerun};
 pub use scheduler::{RunError, Settings, run, run_on};
+pub use single::run_one;
 
 #[cfg(test)]
 mod faults;

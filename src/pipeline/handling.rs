@@ -15,9 +15,11 @@ pub(super) const RESOURCES: [&str; 7] = ["cores", "memory", "gpu", "time", "part
 pub(super) const RETRIES: [&str; 3] = ["times", "memory", "time"];
 
 /// What is wrong with a value, and what to do.
-pub(super) struct Nonsense {
-    pub(super) message: String,
-    pub(super) hint: &'static str,
+pub struct Nonsense {
+    /// What is wrong: lower case, no full stop.
+    pub message: String,
+    /// What to do: begins with a verb.
+    pub hint: &'static str,
 }
 
 fn nonsense<T>(message: String, hint: &'static str) -> Result<T, Nonsense> {
@@ -55,7 +57,7 @@ fn queued(queue: &mut Queue, name: &str, value: &Value) -> Result<(), Nonsense> 
 }
 
 /// A name of the cluster.
-pub(super) fn word(value: &Value) -> Result<String, Nonsense> {
+pub fn word(value: &Value) -> Result<String, Nonsense> {
     let is_word = |text: &&str| !text.is_empty() && !text.contains(char::is_whitespace);
     match value.as_str().filter(is_word) {
         Some(word) => Ok(word.to_owned()),
@@ -64,7 +66,7 @@ pub(super) fn word(value: &Value) -> Result<String, Nonsense> {
 }
 
 /// Further arguments of the scheduler's own command: a list, each beginning with `-`.
-pub(super) fn arguments(value: &Value) -> Result<Vec<String>, Nonsense> {
+pub fn arguments(value: &Value) -> Result<Vec<String>, Nonsense> {
     const HINT: &str =
         "write a list of options in quotes, each with its value after '=', as in ['--qos=high']";
     let items = value.as_array().map(|items| items.iter().map(|item| item.as_str()).collect::<Vec<_>>());
@@ -77,7 +79,8 @@ pub(super) fn arguments(value: &Value) -> Result<Vec<String>, Nonsense> {
     }
 }
 
-pub(super) fn whole(value: &Value) -> Option<u32> {
+/// A whole number.
+pub fn whole(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
@@ -106,7 +109,7 @@ pub(super) fn factor(value: &Value) -> Result<Growth, Nonsense> {
 }
 
 /// `4 GiB`, or bytes.
-pub(super) fn memory(value: &Value) -> Result<u64, Nonsense> {
+pub fn memory(value: &Value) -> Result<u64, Nonsense> {
     const UNITS: [(&str, f64); 9] = [
         ("B", 1.0),
         ("kB", 1e3),
@@ -127,7 +130,7 @@ pub(super) fn memory(value: &Value) -> Result<u64, Nonsense> {
 }
 
 /// `90 s`, `10 min`, `2 h`.
-pub(super) fn timeout(value: &Value) -> Result<Duration, Nonsense> {
+pub fn timeout(value: &Value) -> Result<Duration, Nonsense> {
     const UNITS: [(&str, f64); 5] =
         [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0)];
     const HINT: &str = "write a number with a unit, as in '90 s', '10 min' or '2 h'";

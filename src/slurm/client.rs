@@ -175,6 +175,11 @@ pub fn cancel(jobs: &[String], only_waiting: bool) -> Result<(), SlurmError> {
     Ok(())
 }
 
+/// Cancels all jobs of this name.
+pub fn cancel_all(name: &str) -> Result<(), SlurmError> {
+    call("scancel", &["--quiet", "--me", &format!("--name={name}")]).map(drop)
+}
+
 /// Calls one of Slurm's programs; returns what it printed.
 fn call(program: &'static str, arguments: &[&str]) -> Result<String, SlurmError> {
     let not_there = |source| SlurmError::NotThere { program, source };

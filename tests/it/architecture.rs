@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Module → modules that it may import; `base` may be imported by all.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("base", &[]),
     ("stage", &[]),
     ("data", &[]),
@@ -15,12 +15,13 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("store", &["stage"]),
     ("kinds", &["nn", "data", "table", "figure", "stage"]),
     ("engine", &["pipeline", "store", "stage"]),
+    ("slurm", &["engine", "pipeline", "store", "stage"]),
     ("archive", &["engine", "pipeline", "store", "stage"]),
     (
         "cli",
         &[
             "archive", "engine", "kinds", "pipeline", "store", "stage", "nn", "data", "table", "figure",
-            "report",
+            "report", "slurm",
         ],
     ),
 ];

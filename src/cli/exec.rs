@@ -7,6 +7,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
@@ -53,6 +55,8 @@ struct Order {
     key: StageKey,
     again: bool,
     threads: usize,
+    /// The seconds after which to stop and keep the state.
+    seconds: Option<f64>,
     /// The program that submitted it, if it must be this one.
     program: Option<String>,
 }
@@ -95,6 +99,7 @@ impl Exec {
             key: self.key.expect("clap requires it"),
             again: self.again,
             threads: self.threads.map_or_else(machine::cores, NonZeroUsize::get),
+            seconds: None,
             program: None,
         }
     }
@@ -138,6 +143,7 @@ fn order(folder: &Folder, attempt: &Attempt) -> Result<Order, Failure> {
         key: line.key,
         again: line.again,
         threads: header.threads,
+        seconds: header.seconds,
         program: Some(header.program).filter(|program| !program.is_empty()),
     })
 }
@@ -157,8 +163,14 @@ fn perform(order: &Order, teller: Option<Teller>, stop: &Stop) -> Result<(), Fai
     };
     let mut observers = vec![progress::observer(false)];
     observers.extend(teller.map(|teller| Box::new(Telling(teller)) as Box<dyn Observer>));
-    let result =
-        engine::run_one(&project.keyed, place, &project.store, &settings, order.again, &mut observers);
+    let result = std::thread::scope(|scope| {
+        let (end, is_ended) = channel();
+        scope.spawn(move || stop.after(order.seconds, &is_ended));
+        let result =
+            engine::run_one(&project.keyed, place, &project.store, &settings, order.again, &mut observers);
+        drop(end);
+        result
+    });
     drop(observers);
     match result {
         Ok(_) => Ok(()),
@@ -269,6 +281,15 @@ impl Stop {
             debug_assert!(named.is_ok() && set.is_ok(), "these signals can be caught");
         }
         stop
+    }
+
+    /// Asks to stop after some seconds, unless the work has ended.
+    fn after(&self, seconds: Option<f64>, is_ended: &Receiver<()>) {
+        let limit = seconds.map(Duration::from_secs_f64);
+        if limit.is_some_and(|limit| is_ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout)) {
+            self.signal.store(SIGUSR1 as usize, Ordering::Relaxed);
+            self.is_set.store(true, Ordering::Relaxed);
+        }
     }
 
     fn name(&self) -> &'static str {

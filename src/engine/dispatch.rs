@@ -54,7 +54,16 @@ impl<'a> Schedule<'a, '_> {
     fn job(&self, place: usize, threads: usize) -> Job<'a> {
         let (digests, is_forced) = self.reads(place);
         let (pipeline, node) = (&self.keyed.pipeline, &self.keyed.nodes[place]);
-        Job { place, pipeline, node, inputs: self.inputs(place), digests, threads, is_forced }
+        Job {
+            place,
+            pipeline,
+            node,
+            inputs: self.inputs(place),
+            digests,
+            threads,
+            is_forced,
+            counts_kills: false,
+        }
     }
 
     /// Digests of what a node reads, and whether a record of its key would not do.

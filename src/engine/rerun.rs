@@ -99,6 +99,7 @@ pub(super) fn job<'a>(
         digests: node.inputs.iter().map(|source| found[source].artifact).collect(),
         threads,
         is_forced,
+        counts_kills: false,
     })
 }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use crate::engine::event::Observer;
 use crate::engine::flusher;
-use crate::engine::job::Surroundings;
+use crate::engine::job::{Job, Surroundings};
 use crate::engine::rerun::{RerunError, execute, job};
 use crate::engine::scheduler::Settings;
 use crate::pipeline::Keyed;
@@ -21,7 +21,7 @@ pub fn run_one(
     is_forced: bool,
     observer: &mut dyn Observer,
 ) -> Result<Arc<Summary>, RerunError> {
-    let job = job(keyed, place, store, settings.capacity.threads, is_forced)?;
+    let job = Job { counts_kills: true, ..job(keyed, place, store, settings.capacity.threads, is_forced)? };
     let is_failed = AtomicBool::new(false);
     let around = Surroundings { store, settings, is_failed: &is_failed };
     std::thread::scope(|scope| {

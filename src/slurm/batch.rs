@@ -30,7 +30,7 @@ pub struct Folder {
 }
 
 /// What the jobs of a batch must know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// The pipeline file.
     pub pipeline: PathBuf,
@@ -44,6 +44,9 @@ pub struct Header {
     pub program: String,
     /// The threads of each job.
     pub threads: usize,
+    /// The seconds after which each job should stop by itself and keep its state, if its time is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 /// A line per index.
@@ -290,6 +293,7 @@ mod tests {
             results: None,
             program: "x".into(),
             threads: 2,
+            seconds: None,
         };
         let lines = ["b", "c"].map(|node| Line { node: node.into(), key, again: node == "c" });
         folder.write("a-1", &header, &lines, "#!/bin/sh\n").unwrap();

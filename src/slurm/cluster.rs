@@ -65,7 +65,8 @@ impl World for Cluster<'_, '_> {
             Line { node: task.node.node.to_string(), key: job.key, again: task.is_forced }
         };
         let lines: Vec<Line> = jobs.iter().map(line).collect();
-        let header = Header { threads: request.threads(), ..self.header.clone() };
+        let header =
+            Header { threads: request.threads(), seconds: request.own_limit(), ..self.header.clone() };
         let folder = self.folder.batch(batch);
         let pipeline = header.pipeline.to_string_lossy().into_owned();
         let batch_folder = folder.to_string_lossy().into_owned();

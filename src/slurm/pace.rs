@@ -20,6 +20,12 @@ impl Pace {
         now >= self.next
     }
 
+    /// From now on, not so often even after news: where there is much to ask about, the answer costs more.
+    pub(super) fn set_first(&mut self, first: Duration) {
+        self.first = first.min(self.longest);
+        self.gap = self.gap.max(self.first);
+    }
+
     /// It was asked.
     pub(super) fn asked(&mut self, now: Duration) {
         self.next = now + self.gap;

@@ -53,6 +53,12 @@ impl Request {
         self.cores.unwrap_or(1).max(1) as usize
     }
 
+    /// When a job should stop by itself: Slurm counts whole minutes, and warns up to one too early.
+    pub fn own_limit(&self) -> Option<f64> {
+        let time = self.time?.as_secs_f64();
+        Some(time - (time / 10.0).min(60.0))
+    }
+
     /// The same with more memory; `None` if it does not say how much it has.
     #[must_use]
     pub fn with_more_memory(&self, growth: Growth) -> Option<Self> {
@@ -86,6 +92,8 @@ impl Request {
             option("mem", self.memory.map(|bytes| format!("{}M", bytes.div_ceil(MEBIBYTE).max(1)))),
             option("gres", Some(self.gpu).filter(|gpu| *gpu > 0).map(|gpu| format!("gpu:{gpu}"))),
             option("time", self.time.map(|time| time.as_secs().div_ceil(60).max(1).to_string())),
+            // Where the limit is the site's, it is Slurm that warns.
+            option("signal", self.time.is_none().then(|| "B:USR1@60".to_owned())),
             option("exclude", Some(self.exclude.join(",")).filter(|nodes| !nodes.is_empty())),
         ];
         own.into_iter().flatten().chain(self.extra.iter().cloned()).collect()
@@ -109,7 +117,10 @@ mod tests {
             ..Request::default()
         };
         let plain = Request::of(&Handling::default(), &site);
-        assert_eq!(plain.options(), ["--partition=main", "--cpus-per-task=2", "--mem=1024M", "--qos=low"]);
+        assert_eq!(
+            plain.options(),
+            ["--partition=main", "--cpus-per-task=2", "--mem=1024M", "--signal=B:USR1@60", "--qos=low"]
+        );
         let queue = Queue { time: Some(Duration::from_secs(61)), ..Queue::default() };
         let resources = Resources { cores: Some(8), memory: 1, gpu: 1, queue: Some(Arc::new(queue)) };
         let asked = Request::of(&Handling { resources, ..Handling::default() }, &site);

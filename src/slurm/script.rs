@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::base::fsx::{self, FileError};
 use crate::slurm::profile::Profile;
 
-/// How long before its time is over a job is told.
-const WARNING: u32 = 60;
-
 /// What all batches of a run share.
 #[derive(Debug, Clone)]
 pub struct Submitter {
@@ -47,7 +44,6 @@ impl Submitter {
             "--open-mode=append".to_owned(),
             // A second start under the same number would write where the first still may.
             "--no-requeue".to_owned(),
-            format!("--signal=B:USR1@{WARNING}"),
             "--export=ALL".to_owned(),
             "--input=/dev/null".to_owned(),
         ]

@@ -95,6 +95,7 @@ fn header(target: &Target, submitter: &Submitter) -> Result<Header, Failure> {
         results: target.results.clone(),
         program,
         threads: 1,
+        seconds: None,
     })
 }
 

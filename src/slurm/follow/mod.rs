@@ -26,6 +26,13 @@ use crate::slurm::request::Request;
 use crate::slurm::text::State;
 use crate::stage::StageError;
 
+/// How often the queue is asked: first, and at most.
+const QUEUE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// How often folders are read.
+const FOLDERS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// With so many jobs more, half as often.
+const CROWD: u32 = 1000;
+
 /// Follows jobs.
 #[derive(Debug)]
 pub struct Follower {
@@ -91,7 +98,6 @@ struct Batch {
 impl Follower {
     /// Nothing to follow yet.
     pub fn new(rules: Rules) -> Self {
-        let seconds = Duration::from_secs;
         Self {
             rules,
             ready: BTreeMap::new(),
@@ -102,9 +108,9 @@ impl Follower {
             by_name: BTreeMap::new(),
             next_batch: 0,
             answers: 0,
-            queue: Pace::new(seconds(1), seconds(30)),
-            folders: Pace::new(Duration::from_millis(200), seconds(5)),
-            submissions: Pace::new(Duration::ZERO, seconds(30)),
+            queue: Pace::new(QUEUE.0, QUEUE.1),
+            folders: Pace::new(FOLDERS.0, FOLDERS.1),
+            submissions: Pace::new(Duration::ZERO, QUEUE.1),
             is_away: false,
             has_cancelled: false,
             doubtful: BTreeSet::new(),
@@ -138,6 +144,9 @@ impl Follower {
             }
         }
         if !self.live.is_empty() {
+            let crowd = 1 + self.live.len() as u32 / CROWD;
+            self.queue.set_first(QUEUE.0 * crowd);
+            self.folders.set_first(FOLDERS.0 * crowd);
             if self.folders.is_due(world.now()) {
                 self.look(world, tell);
                 self.folders.asked(world.now());

@@ -150,7 +150,14 @@ fn order(folder: &Folder, attempt: &Attempt) -> Result<Order, Failure> {
 
 fn perform(order: &Order, teller: Option<Teller>, stop: &Stop) -> Result<(), Failure> {
     check_program(order)?;
-    let project = Project::open_as_worker(&order.target)?;
+    let project = match teller {
+        Some(_) => Project::open_as_worker(&order.target)?,
+        None => {
+            let mut project = Project::open(&order.target)?;
+            project.store.share()?;
+            project
+        }
+    };
     let place = find(&project, order)?;
     let (local, nodes) = (machine::local_data()?, &project.keyed.nodes);
     let settings = Settings {

@@ -12,7 +12,7 @@ use crate::engine::scheduler::Settings;
 use crate::pipeline::Keyed;
 use crate::store::{Store, Summary};
 
-/// Runs one node; its result is on the disk afterwards.
+/// Runs one node; its result is on the disk afterwards, unless the store is a worker's.
 pub fn run_one(
     keyed: &Keyed,
     place: usize,

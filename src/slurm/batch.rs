@@ -112,6 +112,11 @@ impl Folder {
         Self { root: store.join("v1").join("slurm") }
     }
 
+    /// Whether anything was ever submitted.
+    pub fn is_there(&self) -> bool {
+        fsx::is_dir(&self.root)
+    }
+
     /// The folder of a batch.
     pub fn batch(&self, batch: &str) -> PathBuf {
         self.root.join("batches").join(batch)

@@ -16,6 +16,7 @@ mod pace;
 pub mod profile;
 pub mod request;
 mod script;
+pub mod simulation;
 pub mod text;
 mod told;
 mod words;

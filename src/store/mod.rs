@@ -95,7 +95,7 @@ pub struct Store {
     leases: Arc<lease::Spare>,
     /// If a cluster uses the store.
     claims: Option<Arc<claims::Claims>>,
-    /// Whether another process keeps the index.
+    /// Whether another process keeps the index and waits for the disk.
     is_worker: bool,
     /// As long as a store is open, nothing is removed from it.
     presence: Arc<Presence>,
@@ -137,9 +137,13 @@ impl Store {
         Ok(Self::with(root, index, presence, false))
     }
 
-    /// Opens a store for a process that executes one node of many, on whatever host: its claims are needed, its index is not.
+    /// Opens a store for a process that executes one node of many, on whatever host, for another that follows it. It takes claims, needs
+    /// no index, and does not wait for the disk: who follows reads what it made, checks it and puts it on the disk.
     pub fn open_as_worker(folder: &Path) -> Result<Self, StoreError> {
         let root = folder.join("v1");
+        if !fsx::is_dir(&root.join("leases")) {
+            create(&root)?;
+        }
         let presence = Arc::new(Presence::take(&root.join("gc.lock"))?);
         let index = Index::empty(root.join("index"));
         let mut store = Self::with(root, index, presence, true);

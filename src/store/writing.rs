@@ -72,7 +72,7 @@ impl Store {
     }
 
     fn flush_these(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        if entries.is_empty() {
+        if entries.is_empty() || self.is_worker {
             return Ok(());
         }
         // Many files lie in hundreds of folders: one call for all is faster than one for each.
@@ -81,9 +81,7 @@ impl Store {
             self.sync("objects", outputs.map(|output| self.object_path(output.digest)))?;
             self.sync("records", entries.iter().map(|entry| self.record_path(entry.summary.key)))?;
         }
-        if !self.is_worker {
-            self.index().write(entries);
-        }
+        self.index().write(entries);
         Ok(())
     }
 

@@ -21,7 +21,8 @@ impl Jobs {
     /// Asks the queue, if anything was submitted.
     pub(in crate::cli) fn ask(project: &Project) -> Result<Option<Self>, Failure> {
         let folder = folder(project)?;
-        let is_any = project.keyed.nodes.iter().any(|node| folder.under_way(node.key).is_some());
+        let is_any =
+            folder.is_there() && project.keyed.nodes.iter().any(|node| folder.under_way(node.key).is_some());
         if !is_any {
             return Ok(None);
         }

@@ -211,3 +211,6 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

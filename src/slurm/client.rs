@@ -63,6 +63,7 @@ impl SlurmError {
 /// What to do about a refusal.
 fn hint(words: &str) -> &'static str {
     const HINTS: [(&str, &str); 10] = [
+        ("submit limit", "lower 'submitted' in the profile slurm.yaml"),
         ("partition", "name one that 'sinfo' lists, in the stage's 'resources' or in the profile slurm.yaml"),
         (
             "account",
@@ -73,7 +74,6 @@ fn hint(words: &str) -> &'static str {
             "lower 'submitted' in the profile slurm.yaml, or ask for less: 'sacctmgr show qos' says what is allowed",
         ),
         ("job array", "lower 'submitted' in the profile slurm.yaml: the cluster takes no arrays so large"),
-        ("submit limit", "lower 'submitted' in the profile slurm.yaml"),
         (
             "time limit",
             "lower 'time', in the stage's 'resources' or in slurm.yaml: 'sinfo -o \"%P %l\"' says what is allowed",

@@ -98,9 +98,11 @@ impl Executor for Slurm<'_> {
         };
         let (mut wake, mut is_open) = (Instant::now(), true);
         while is_open || follower.count() > 0 {
+            let before = follower.count();
             is_open = self.gather(tasks, &mut follower, &mut cluster, wake, is_open);
             let wish = self.wish(around);
-            if wish == Wish::GoOn && Instant::now() < wake && !follower.has_ready() {
+            let has_new = follower.count() > before;
+            if wish == Wish::GoOn && Instant::now() < wake && !has_new {
                 continue;
             }
             let mut ended = Vec::new();

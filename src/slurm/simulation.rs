@@ -372,7 +372,13 @@ impl<R> World for Simulation<R> {
                 continue;
             }
             // An array that loses one of those that wait loses those behind it: enough for tests, which cancel the last.
-            let Some(array) = self.arrays.get_mut(job).filter(|array| *index >= array.next) else { continue };
+            let Some(array) = self
+                .arrays
+                .get_mut(job)
+                .filter(|array| (array.next..array.jobs.len() as u32).contains(index))
+            else {
+                continue;
+            };
             let lost = array.jobs.len() as u32 - index;
             array.jobs.truncate(*index as usize);
             if array.next as usize >= array.jobs.len() {

@@ -110,7 +110,7 @@ impl Follower {
             answers: 0,
             queue: Pace::new(QUEUE.0, QUEUE.1),
             folders: Pace::new(FOLDERS.0, FOLDERS.1),
-            submissions: Pace::new(Duration::ZERO, QUEUE.1),
+            submissions: Pace::new(QUEUE.0, QUEUE.1),
             is_away: false,
             has_cancelled: false,
             doubtful: BTreeSet::new(),
@@ -126,11 +126,6 @@ impl Follower {
     /// How many nodes it has.
     pub fn count(&self) -> usize {
         self.waiting + self.live.len()
-    }
-
-    /// Whether something waits to be submitted.
-    pub fn has_ready(&self) -> bool {
-        self.waiting > 0
     }
 
     /// Does what is to be done now; returns how long there is nothing to do.
@@ -158,7 +153,10 @@ impl Follower {
             self.settle(world, tell);
         }
         let now = world.now();
-        let submissions = if self.waiting > 0 { self.submissions.left(now) } else { Duration::MAX };
+        let submissions = if self.room() > 0 { self.submissions.left(now) } else { QUEUE.1 };
+        if self.live.is_empty() {
+            return submissions;
+        }
         self.queue.left(now).min(self.folders.left(now)).min(submissions)
     }
 

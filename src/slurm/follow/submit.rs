@@ -17,11 +17,8 @@ const FULL: Duration = Duration::from_secs(30);
 
 impl Follower {
     pub(super) fn submit<W: World>(&mut self, world: &mut W, tell: Tell<'_, W::Result>) {
-        while self.waiting > 0 && self.submissions.is_due(world.now()) {
-            let room = self.rules.submitted.saturating_sub(self.live.len());
-            if room == 0 || room < self.waiting && room < self.rules.submitted / PART {
-                return;
-            }
+        while self.room() > 0 && self.submissions.is_due(world.now()) {
+            let room = self.room();
             let Some(mut group) = self.ready.first_entry() else { return };
             let (request, jobs) = (Arc::clone(group.key()), group.get_mut());
             let count = jobs.len().min(room).min(self.rules.array as usize);
@@ -32,6 +29,13 @@ impl Follower {
             self.waiting -= jobs.len();
             self.submit_together(world, &request, jobs, tell);
         }
+    }
+
+    /// How many of those that wait may be submitted now.
+    pub(super) fn room(&self) -> usize {
+        let room = self.rules.submitted.saturating_sub(self.live.len());
+        let is_worth_it = room >= self.waiting || room >= self.rules.submitted / PART;
+        if is_worth_it { room.min(self.waiting) } else { 0 }
     }
 
     fn submit_together<W: World>(

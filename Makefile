@@ -8,7 +8,7 @@ SERVERS  ?= seaweed
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce archive paper build test test-paper test-data test-figures test-s3 sanitize torture fuzz bench bench-kernels bench-engine bench-pytorch bench-fig1 check-probes clean
+.PHONY: help reproduce archive paper build test test-paper test-data test-figures test-s3 test-slurm sanitize torture fuzz simulate bench bench-kernels bench-engine bench-slurm bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,20 @@ test: ## all tests, a few minutes
 
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
+
+# The cluster's configuration is in SLURM_CONF; where it cannot be had, the script says why and ends with 77.
+test-slurm: build ## runs on a real Slurm cluster of two virtual nodes, with all that goes wrong there (root on Debian): minutes
+	@bash tests/services/slurm-up.sh start 2 || { code=$$?; [ $$code -eq 77 ] && exit 0 || exit $$code; }; \
+	  eval $$(bash tests/services/slurm-up.sh env); \
+	  $(CARGO) test --locked --test it slurm:: -- --ignored --test-threads 1; code=$$?; \
+	  bash tests/services/slurm-up.sh stop; exit $$code
+
+bench-slurm: build ## a thousand trivial stages as jobs beside a bare sbatch --array, in turn: minutes
+	@bash tests/services/slurm-up.sh start 2 && eval $$(bash tests/services/slurm-up.sh env) && \
+	  python3 benches/peers/slurm.py --layerwise $(BINARY); code=$$?; bash tests/services/slurm-up.sh stop; exit $$code
+
+simulate: ## scheduler and follower with up to a million made-up jobs: minutes
+	$(CARGO) bench --locked --profile dev --bench simulate
 
 test-data: ## get CIFAR and Fashion-MNIST (410 MB, or from LAYERWISE_DATA), and check mean and std of their manifests
 	$(CARGO) test --locked --test it datasets -- --ignored

@@ -24,6 +24,7 @@ pub mod nn;
 pub mod pipeline;
 pub mod remote;
 pub mod report;
+pub mod slurm;
 pub mod stage;
 pub mod store;
 pub mod table;

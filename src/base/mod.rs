@@ -1,4 +1,4 @@
-//! What every other module stands on: digests, canonical bytes, names, files, journals, randomness, the wish to stop.
+//! What every other module stands on: digests, canonical bytes, names, files, memory, journals, randomness, nonces, the wish to stop.
 //!
 //! No word of pipelines or of learning appears here.
 
@@ -11,7 +11,9 @@ pub(crate) mod fault;
 pub mod files;
 pub mod fsx;
 pub mod journal;
+pub mod memory;
 pub mod name;
+pub mod nonce;
 pub mod place;
 pub mod rng;
 pub mod signature;

@@ -30,6 +30,10 @@ pub(super) enum Line {
         key: StageKey,
         threads: usize,
     },
+    Submitted {
+        stage: String,
+        job: String,
+    },
     Waiting {
         stage: String,
     },
@@ -126,6 +130,9 @@ impl Line {
             Event::Started { node, threads } => {
                 let kind = node.node.work.kind().name.to_owned();
                 Self::Started { stage: node.node.to_string(), kind, key: node.key, threads: *threads }
+            }
+            Event::Submitted { node, job } => {
+                Self::Submitted { stage: node.node.to_string(), job: (*job).to_owned() }
             }
             Event::Waiting { node } => Self::Waiting { stage: node.node.to_string() },
             Event::Retried { node, error } => {

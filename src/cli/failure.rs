@@ -136,7 +136,7 @@ impl FailedStage {
 }
 
 /// An error with its causes, those left out that it repeats itself.
-fn chain(error: &StageError) -> String {
+pub(super) fn chain(error: &StageError) -> String {
     let StageError::Failed { cause, .. } = error else { return error.to_string() };
     let mut text = cause.to_string();
     let mut next = cause.source();

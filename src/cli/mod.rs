@@ -7,11 +7,13 @@
 mod archive;
 mod check;
 mod claims;
+mod cluster;
 mod completions;
 mod content;
 mod diff;
 mod du;
 mod events;
+mod exec;
 mod explain;
 mod failure;
 mod gc;
@@ -65,6 +67,8 @@ struct Arguments {
 enum Command {
     /// Run a pipeline: what is done already is taken from the store
     Run(run::Run),
+    /// Cancel the jobs of a run on a cluster
+    Cancel(cluster::Cancel),
     /// Watch a run from another shell: stages, learning curves
     Watch(watch::Watch),
     /// Say for each stage whether its result is there, and if not, why
@@ -111,6 +115,9 @@ enum Command {
     Pull(remote::Pull),
     /// Sign what the results are, so that others can check whose they are
     Sign(sign::Sign),
+    /// Run one stage, as a job of a cluster does
+    #[command(hide = true)]
+    Exec(exec::Exec),
     /// Do all of an archive again, from nothing, and say stage by stage whether the results are the same
     Reproduce(reproduce::Reproduce),
 }
@@ -172,6 +179,8 @@ pub fn main() -> ExitCode {
 fn execute(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(command) => command.execute(),
+        Command::Cancel(command) => command.execute(),
+        Command::Exec(command) => command.execute(),
         Command::Watch(command) => command.execute(),
         Command::Status(command) => command.execute(),
         Command::Plan(command) => command.execute(),

@@ -90,6 +90,7 @@ fn sentence(event: &Event<'_>) -> Option<String> {
                 if *threads == 1 { "thread" } else { "threads" }
             )
         }
+        Event::Submitted { node, job } => format!("{}: in the queue as job {job}", node.node),
         Event::Waiting { node } => format!("{}: another run is making this; waiting for it", node.node),
         Event::Retried { node, error } => format!("{}: failed, and is tried again: {error}", node.node),
         Event::Reported { report: Report::Progress { .. } | Report::Scalars { .. }, .. }

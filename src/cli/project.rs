@@ -13,7 +13,7 @@ use crate::nn::kernels;
 use crate::pipeline::error::SourceText;
 use crate::pipeline::{self, DigestOf, Files, Keyed, Node, Surroundings, Variation};
 use crate::stage::{Registry, StageError};
-use crate::store::{Digests, Store};
+use crate::store::{Digests, Store, StoreError};
 
 /// An opened pipeline.
 pub(super) struct Project {
@@ -29,6 +29,18 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn open(target: &Target) -> Result<Self, Failure> {
+        Self::open_by(target, &Store::open)
+    }
+
+    /// Opens it for one node of many, on whatever host.
+    pub(super) fn open_as_worker(target: &Target) -> Result<Self, Failure> {
+        Self::open_by(target, &Store::open_as_worker)
+    }
+
+    fn open_by(
+        target: &Target,
+        open: &(dyn Fn(&Path) -> Result<Store, StoreError> + Sync),
+    ) -> Result<Self, Failure> {
         let root = root(&target.pipeline);
         let results = target.results.clone().unwrap_or_else(|| root.join("results"));
         let folder = results.join("store");
@@ -37,10 +49,10 @@ impl Project {
         let load = || load(&target.pipeline, &variation, &|path| digests.of(&root.join(path)));
         // A pipeline with mistakes makes no store; where there is one, both are read at the same time.
         let (keyed, store) = if fsx::is_dir(&folder) {
-            rayon::join(load, || Store::open(&folder))
+            rayon::join(load, || open(&folder))
         } else {
             let keyed = load()?;
-            (Ok(keyed), Store::open(&folder))
+            (Ok(keyed), open(&folder))
         };
         let (keyed, store) = (keyed?, store?);
         Ok(Self { results: results.join(&keyed.pipeline), root, store, keyed })
@@ -48,6 +60,11 @@ impl Project {
 }
 
 impl Project {
+    /// Where the store is.
+    pub(super) fn store_folder(&self) -> PathBuf {
+        self.results.with_file_name("store")
+    }
+
     /// How wide a column of node names is.
     pub(super) fn name_width(&self) -> usize {
         self.keyed.nodes.iter().map(|node| node.node.to_string().len()).max().unwrap_or(0)

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use crate::cli::cluster::{self, Question, Where};
 use crate::cli::failure::{FailedStage, Failure};
 use crate::cli::live::Live;
 use crate::cli::project::Project;
@@ -15,7 +16,8 @@ use crate::cli::remote::{self, Opened, Shared};
 use crate::cli::tensorboard::TensorBoard;
 use crate::cli::{Target, machine, plan, progress, project, summary};
 use crate::engine::diff::Difference;
-use crate::engine::{self, Capacity, Lock, Observer, Outcome, Plan, Settings, Wish, publish};
+use crate::engine::{self, Capacity, Executor, Lock, Observer, Outcome, Plan, Settings, Wish, publish};
+use crate::slurm::follow::Wish as Fate;
 use crate::store::Provenance;
 
 /// Arguments of `run`.
@@ -41,6 +43,12 @@ pub(super) struct Run {
     /// Do these stages again, though they are done
     #[arg(long, value_name = "STAGE")]
     force: Vec<String>,
+    /// Where stages run that take more than moments
+    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
+    executor: Where,
+    /// With '--executor slurm': submit the run itself as a job, and return
+    #[arg(long)]
+    detach: bool,
     /// Only say what would run
     #[arg(long = "dry-run")]
     is_dry: bool,
@@ -63,9 +71,21 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn execute(self) -> Result<(), Failure> {
         if self.is_dry {
-            return plan::print(&self.target, self.force);
+            return plan::print(&self.target, self.force, self.executor);
         }
-        let project = Project::open(&self.target)?;
+        let mut project = Project::open(&self.target)?;
+        if self.detach {
+            return self.detach(&mut project);
+        }
+        let question = Question::default();
+        let ask = || question.ask();
+        let (slurm, project) = match self.executor {
+            Where::Local => (None, &project),
+            Where::Slurm => {
+                let (slurm, project) = cluster::executor(&mut project, &self.target, &ask)?;
+                (Some(slurm), project)
+            }
+        };
         let wish = Wish { targets: self.target.stages.clone(), force: self.force.clone() };
         let (local, cancelled) = (machine::local_data()?, catch_signals());
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
@@ -76,7 +96,7 @@ impl Run {
             return Err(remote::none_named());
         }
         let plan = match &shared {
-            Some(shared) => shared.plan(&project, &wish, &plan, &cancelled, self.target.json)?,
+            Some(shared) => shared.plan(project, &wish, &plan, &cancelled, self.target.json)?,
             None => plan,
         };
         let settings = Settings {
@@ -87,21 +107,40 @@ impl Run {
             cancelled: &cancelled,
             provenance: if plan.misses() == 0 { Provenance::default() } else { provenance() },
         };
-        let mut observers = self.observers(&project, &plan)?;
-        let outcomes = engine::run(&project.keyed, &plan, &project.store, &settings, &mut observers)?;
+        let mut observers = self.observers(project, &plan)?;
+        let executor = slurm.as_ref().map(|slurm| slurm as &dyn Executor);
+        let (keyed, store) = (&project.keyed, &project.store);
+        let outcomes = engine::run_on(executor, keyed, &plan, store, &settings, &mut observers)?;
         drop(observers);
-        let outcomes = check(&project, outcomes, &self.target.pipeline)?;
+        if question.answer() == Some(Fate::Leave) {
+            eprintln!(
+                "note: jobs that were submitted go on; the same command follows them again, 'layerwise cancel' ends them"
+            );
+        }
+        let outcomes = check(project, outcomes, &self.target.pipeline)?;
         if self.locked {
-            check_lock(&project, &outcomes, &self.target.pipeline)?;
+            check_lock(project, &outcomes, &self.target.pipeline)?;
         }
         let published = publish::publish(&project.keyed, &outcomes, &project.store, &project.results)?;
-        summary::print(&project, &outcomes, &published, self.target.json)?;
+        summary::print(project, &outcomes, &published, self.target.json)?;
         if let Some(shared) = shared.filter(|_| self.is_pushed) {
-            self.push(&project, &shared, &cancelled)?;
+            self.push(project, &shared, &cancelled)?;
         }
         // The system takes the memory of a big graph back faster than we can.
-        std::mem::forget((project.keyed, plan, outcomes));
+        std::mem::forget((slurm, plan, outcomes));
         Ok(())
+    }
+
+    /// Submits this very command, without the wish to return.
+    fn detach(&self, project: &mut Project) -> Result<(), Failure> {
+        if self.executor != Where::Slurm {
+            return Err(Failure::Input {
+                message: "'--detach' is for runs on a cluster".to_owned(),
+                hint: "add '--executor slurm'".to_owned(),
+            });
+        }
+        let arguments = std::env::args().skip(1).filter(|argument| argument != "--detach");
+        cluster::detach(project, &self.target, &arguments.collect::<Vec<_>>())
     }
 
     fn observers(&self, project: &Project, plan: &Plan) -> Result<Vec<Box<dyn Observer>>, Failure> {
@@ -200,6 +239,6 @@ pub(super) fn provenance() -> Provenance {
     }
 }
 
-fn host() -> String {
+pub(super) fn host() -> String {
     gethostname::gethostname().to_string_lossy().into_owned()
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::Target;
+use crate::cli::cluster::Jobs;
 use crate::cli::failure::Failure;
 use crate::cli::page::outln;
 use crate::cli::project::Project;
@@ -26,7 +27,9 @@ impl Status {
         let wish = Wish { targets: self.target.stages, ..Wish::default() };
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         let width = project.name_width();
-        for line in lines(&project, &plan)? {
+        let jobs = Jobs::ask(&project)?;
+        for mut line in lines(&project, &plan)? {
+            line.job = jobs.as_ref().filter(|_| line.is_miss()).and_then(|jobs| jobs.say(line.node.key));
             line.print(self.target.json, width)?;
         }
         Ok(())
@@ -40,6 +43,8 @@ pub(super) struct Line<'a> {
     reason: Option<Why<'a>>,
     /// How long it will take, judging by earlier executions; `None` for a hit, or where nothing is known.
     pub(super) seconds: Option<f64>,
+    /// The job that is making it, and how that is.
+    job: Option<(String, String)>,
 }
 
 struct Why<'a> {
@@ -57,7 +62,7 @@ pub(super) fn lines<'a>(project: &'a Project, plan: &'a Plan) -> Result<Vec<Line
         let reason = match status {
             NodeStatus::Unwanted => continue,
             NodeStatus::Hit(_) | NodeStatus::Elsewhere(_) => {
-                lines.push(Line { node, reason: None, seconds: None });
+                lines.push(Line { node, reason: None, seconds: None, job: None });
                 continue;
             }
             NodeStatus::Miss(reason) => reason,
@@ -68,7 +73,7 @@ pub(super) fn lines<'a>(project: &'a Project, plan: &'a Plan) -> Result<Vec<Line
         };
         let seconds = difference.as_ref().map(|difference| difference.seconds);
         let seconds = seconds.or_else(|| usual.get(node.fields.kind.as_str()).copied());
-        lines.push(Line { node, reason: Some(Why { reason, difference }), seconds });
+        lines.push(Line { node, reason: Some(Why { reason, difference }), seconds, job: None });
     }
     Ok(lines)
 }
@@ -96,12 +101,19 @@ impl Line<'_> {
         let (name, kind) = (self.node.node.to_string(), self.node.node.work.kind().name);
         let word = if self.is_miss() { "miss" } else { "hit" };
         let reason = self.reason.as_ref().map(Why::sentence).unwrap_or_default();
+        let mut reason = reason;
+        if let Some((job, words)) = &self.job
+            && !json
+        {
+            reason = format!("{reason}; job {job} {words}");
+        }
         if json {
             let changes = self.reason.as_ref().map_or(Value::Null, Why::changes);
             outln!(
                 "{}",
                 json!({ "stage": name, "kind": kind, "key": self.node.key, "status": word, "reason": reason,
-                        "changes": changes, "seconds": self.seconds })
+                        "changes": changes, "seconds": self.seconds,
+                        "job": self.job.as_ref().map(|(job, words)| json!({ "name": job, "state": words })) })
             )
         } else {
             outln!("{}", format!("{word:<4}  {name:<width$}  {kind:<10}  {reason}").trim_end())

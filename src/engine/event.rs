@@ -13,6 +13,13 @@ pub enum Event<'a> {
         /// Those among them without a usable record.
         misses: usize,
     },
+    /// A node is in a queue elsewhere.
+    Submitted {
+        /// The node.
+        node: &'a KeyedNode,
+        /// What it is called there.
+        job: &'a str,
+    },
     /// A node runs now.
     Started {
         /// The node.

@@ -12,6 +12,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 pub(super) fn run(store: &Store, end: &Receiver<()>) -> Result<(), StoreError> {
     while let Err(RecvTimeoutError::Timeout) = end.recv_timeout(INTERVAL) {
         store.flush()?;
+        store.beat();
     }
     store.flush()
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::base::cancel::Cancel;
 use crate::base::digest::Digest;
+use crate::base::memory;
 use crate::engine::Settings;
+use crate::engine::executor::Told;
 use crate::pipeline::KeyedNode;
 use crate::stage::{Context, Inputs, Report, StageError};
 use crate::store::{Begin, Provenance, Staging, Store, StoreError, Summary};
@@ -27,6 +29,10 @@ pub(super) enum Message {
     /// An attempt failed, and another one begins.
     Retried(usize, StageError),
     Done(usize, Result<Arc<Summary>, StageError>),
+    /// Of a node that runs elsewhere.
+    Told(Told),
+    /// The executor tells no more; whether it panicked.
+    Gone(bool),
 }
 
 /// A node that is to run, with all that it needs.
@@ -40,6 +46,9 @@ pub(super) struct Job<'a> {
     pub(super) threads: usize,
     /// Whether to do the work even if it is done.
     pub(super) is_forced: bool,
+    /// Whether to throw away what came of work of which a process was killed for want of memory: alone in a control group, as jobs of
+    /// a cluster are, it can tell.
+    pub(super) counts_kills: bool,
 }
 
 /// What all jobs of a run share.
@@ -85,7 +94,7 @@ impl Job<'_> {
         sender: &Sender<Message>,
     ) -> Result<Arc<Summary>, StageError> {
         let _ = crate::base::fsx::remove_file(&around.store.log_path(self.node.key));
-        let mut left = self.node.node.handling.retries;
+        let mut left = self.node.node.handling.retries.times;
         loop {
             match self.attempt(around, sender) {
                 Err(error @ StageError::Failed { .. }) if left > 0 => {
@@ -144,7 +153,12 @@ impl Job<'_> {
             log: &around.store.log_path(self.node.key),
             report: &|report| drop(sender.send(Message::Reported(self.place, report))),
         };
-        if let Err(error) = work.run(&self.inputs, &context) {
+        let kills = || if self.counts_kills { memory::kills() } else { None };
+        let before = kills();
+        let done = work
+            .run(&self.inputs, &context)
+            .and_then(|()| if kills() > before { Err(out_of_memory()) } else { Ok(()) });
+        if let Err(error) = done {
             if !work.kind().resumes || !around.store.is_staged(self.node.key) {
                 staging.discard()?;
             }
@@ -175,6 +189,12 @@ impl Job<'_> {
             (error, _) => error,
         }
     }
+}
+
+/// A shell goes on when a program of a pipe is killed, and may end well.
+fn out_of_memory() -> StageError {
+    let text = "a process of it was killed for want of memory, so what it wrote is not believed";
+    StageError::with_hint(text, "give it more memory, as in 'resources: { memory: 8 GiB }'")
 }
 
 /// Says what to do about a store that takes nothing.

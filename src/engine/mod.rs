@@ -6,7 +6,9 @@
 pub mod audit;
 mod capacity;
 pub mod diff;
+mod dispatch;
 pub mod event;
+pub mod executor;
 pub mod explain;
 mod flusher;
 mod inputs;
@@ -17,16 +19,19 @@ pub mod plan;
 pub mod publish;
 mod rerun;
 pub mod scheduler;
+mod single;
 mod workers;
 
 pub use capacity::{Capacity, TooMuch};
 pub use event::{Event, Observer};
+pub use executor::Executor;
 pub use explain::Explainer;
 pub use lock::Lock;
 pub use outcome::Outcome;
 pub use plan::{Plan, Reason, Status, Wish};
 pub use rerun::{Differing, RerunError, rerun};
-pub use scheduler::{RunError, Settings, run};
+pub use scheduler::{RunError, Settings, run, run_on};
+pub use single::run_one;
 
 #[cfg(test)]
 mod faults;

@@ -63,25 +63,8 @@ pub fn rerun(
 ) -> Result<Vec<Differing>, RerunError> {
     let node = &keyed.nodes[place];
     settings.capacity.check(node)?;
-    let find = |place: usize| match store.find(keyed.nodes[place].key)? {
-        Found::Whole(summary) => Ok(summary),
-        _ => Err(RerunError::NotThere { stage: keyed.nodes[place].node.to_string() }),
-    };
-    let kept = find(place)?;
-    let sources = node.node.inputs.iter().flat_map(|(_, sources)| sources).chain(&node.inputs);
-    let sources: BTreeSet<usize> = sources.copied().collect();
-    let found: Result<BTreeMap<usize, Arc<Summary>>, RerunError> =
-        sources.into_iter().map(|source| Ok((source, find(source)?))).collect();
-    let found = found?;
-    let job = Job {
-        place,
-        pipeline: &keyed.pipeline,
-        node,
-        inputs: inputs::gather(keyed, place, store, |source| &found[&source]),
-        digests: node.inputs.iter().map(|source| found[source].artifact).collect(),
-        threads: settings.capacity.threads,
-        is_forced: true,
-    };
+    let kept = find(keyed, place, store)?;
+    let job = job(keyed, place, store, settings.capacity.threads, true)?;
     let scratch = store.scratch()?;
     let result = execute(
         &job,
@@ -94,8 +77,41 @@ pub fn rerun(
     }
 }
 
+/// The job of a node whose inputs are in the store.
+pub(super) fn job<'a>(
+    keyed: &'a Keyed,
+    place: usize,
+    store: &Store,
+    threads: usize,
+    is_forced: bool,
+) -> Result<Job<'a>, RerunError> {
+    let node = &keyed.nodes[place];
+    let sources = node.node.inputs.iter().flat_map(|(_, sources)| sources).chain(&node.inputs);
+    let sources: BTreeSet<usize> = sources.copied().collect();
+    let found: Result<BTreeMap<usize, Arc<Summary>>, RerunError> =
+        sources.into_iter().map(|source| Ok((source, find(keyed, source, store)?))).collect();
+    let found = found?;
+    Ok(Job {
+        place,
+        pipeline: &keyed.pipeline,
+        node,
+        inputs: inputs::gather(keyed, place, store, |source| &found[&source]),
+        digests: node.inputs.iter().map(|source| found[source].artifact).collect(),
+        threads,
+        is_forced,
+        counts_kills: false,
+    })
+}
+
+fn find(keyed: &Keyed, place: usize, store: &Store) -> Result<Arc<Summary>, RerunError> {
+    match store.find(keyed.nodes[place].key)? {
+        Found::Whole(summary) => Ok(summary),
+        _ => Err(RerunError::NotThere { stage: keyed.nodes[place].node.to_string() }),
+    }
+}
+
 /// Runs a job on a thread of its own, so that what it tells is heard meanwhile.
-fn execute(
+pub(super) fn execute(
     job: &Job<'_>,
     around: Surroundings<'_>,
     observer: &mut dyn Observer,
@@ -119,6 +135,7 @@ fn execute(
                     return Ok(summary);
                 }
                 Message::Done(_, Err(error)) => return Err(error),
+                Message::Told(_) | Message::Gone(_) => unreachable!("it runs here"),
             }
         }
     })

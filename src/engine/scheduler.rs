@@ -5,8 +5,8 @@
 //!
 //! ```text
 //! Waiting(left) ──the last input ended well──→ decide ──→ Ended(Cached)
-//!      │                                         └──→ Queued ──there is room──→ Given ──→ Ended(Built)
-//!      │                                           ↑──────the run stops───────┴──→ Ended(Failed | Interrupted)
+//!      │                                         └──→ Queued ──there is room──→ Given | Sent ──→ Ended(Built)
+//!      │                                           ↑──────the run stops──────────┴──→ Ended(Failed | Interrupted)
 //!      └──an input ended badly, or the run stops──→ Ended(Skipped | Interrupted)
 //! ```
 //!
@@ -20,16 +20,16 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
 
 use crate::base::digest::Digest;
-use crate::engine::capacity::{Capacity, Lack, Occupancy, TooMuch, Use};
+use crate::engine::capacity::{Capacity, Occupancy, TooMuch, Use};
 use crate::engine::event::{Event, Observer};
+use crate::engine::executor::{Elsewhere, Executor};
 use crate::engine::flusher;
-use crate::engine::inputs;
-use crate::engine::job::{Job, Message, Surroundings};
+use crate::engine::job::{Message, Surroundings};
 use crate::engine::outcome::Outcome;
 use crate::engine::plan::{Plan, Reason, Status};
 use crate::engine::workers::Workers;
 use crate::pipeline::{Keyed, KeyedNode};
-use crate::stage::{Inputs, StageError};
+use crate::stage::StageError;
 use crate::store::{Provenance, Store, StoreError, Summary};
 
 /// What a run may use, and how it goes about failures; nothing of it affects results.
@@ -48,7 +48,7 @@ pub struct Settings<'a> {
     pub provenance: Provenance,
 }
 
-enum State {
+pub(super) enum State {
     Unwanted,
     Waiting {
         left: usize,
@@ -56,10 +56,12 @@ enum State {
     Queued,
     /// It runs, or will as soon as a worker is free.
     Given(Use),
+    /// The executor has it.
+    Sent,
     Ended(Outcome),
 }
 
-/// Runs the misses of a plan; returns how each wanted node ended, by its place in the graph.
+/// Runs the misses of a plan here; returns how each wanted node ended, by its place in the graph.
 pub fn run(
     keyed: &Keyed,
     plan: &Plan,
@@ -67,8 +69,21 @@ pub fn run(
     settings: &Settings<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Option<Outcome>>, RunError> {
+    run_on(None, keyed, plan, store, settings, observer)
+}
+
+/// Like [`run`], with an executor for the nodes that it takes.
+pub fn run_on(
+    executor: Option<&dyn Executor>,
+    keyed: &Keyed,
+    plan: &Plan,
+    store: &Store,
+    settings: &Settings<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Option<Outcome>>, RunError> {
     let misses = keyed.nodes.iter().zip(&plan.statuses).filter(|(_, s)| matches!(s, Status::Miss(_)));
-    misses.map(|(node, _)| node).try_for_each(|node| settings.capacity.check(node))?;
+    let is_here = |node: &&KeyedNode| !executor.is_some_and(|executor| executor.takes(node));
+    misses.map(|(node, _)| node).filter(is_here).try_for_each(|node| settings.capacity.check(node))?;
     // Noted at the start, so that a collection keeps what an interrupted run finished. A store that may only be read takes no note.
     let keys = keyed.nodes.iter().map(|node| node.key).collect();
     let _ = store.note_run(&keyed.pipeline, &keys);
@@ -81,16 +96,18 @@ pub fn run(
     std::thread::scope(|scope| {
         let (end, is_ended) = channel();
         let flusher = scope.spawn(move || flusher::run(store, &is_ended));
+        let start = |executor| Elsewhere::start(executor, scope, around, sender.clone());
+        let mut elsewhere = executor.map(start);
         let mut workers = Workers::new(scope, around, settings.capacity.jobs, sender);
         loop {
-            schedule.dispatch(&mut workers);
-            if workers.are_idle() {
+            schedule.dispatch(&mut workers, elsewhere.as_mut());
+            if workers.are_idle() && elsewhere.as_ref().is_none_or(Elsewhere::is_idle) {
                 break;
             }
             let message = receiver.recv().expect("the workers hold a sender");
-            schedule.take(message, &mut workers);
+            schedule.take(message, &mut workers, elsewhere.as_mut());
         }
-        drop((workers, end));
+        drop((workers, elsewhere, end));
         flusher.join().expect("it does not panic")
     })?;
     Ok(schedule.finish())
@@ -107,18 +124,18 @@ pub enum RunError {
     Store(#[from] StoreError),
 }
 
-struct Schedule<'a, 'o> {
-    keyed: &'a Keyed,
-    plan: &'a Plan,
-    around: Surroundings<'a>,
-    observer: &'o mut dyn Observer,
-    states: Vec<State>,
+pub(super) struct Schedule<'a, 'o> {
+    pub(super) keyed: &'a Keyed,
+    pub(super) plan: &'a Plan,
+    pub(super) around: Surroundings<'a>,
+    pub(super) observer: &'o mut dyn Observer,
+    pub(super) states: Vec<State>,
     /// For each node, those that need it, each once.
     users: Vec<Vec<u32>>,
     /// Nodes whose inputs are there, to be decided.
     undecided: Vec<usize>,
-    queued: BTreeSet<usize>,
-    occupancy: Occupancy,
+    pub(super) queued: BTreeSet<usize>,
+    pub(super) occupancy: Occupancy,
     /// The first failure: nothing new is started after it, unless the user wants to keep going.
     failed: Option<String>,
 }
@@ -166,12 +183,15 @@ impl<'a, 'o> Schedule<'a, 'o> {
     }
 
     /// The one place where a state changes.
-    fn advance(&mut self, place: usize, to: State) {
+    pub(super) fn advance(&mut self, place: usize, to: State) {
         let node = &self.keyed.nodes[place];
         match (&self.states[place], &to) {
             (State::Queued, State::Given(offer)) => {
                 self.queued.remove(&place);
                 self.occupancy.take(*offer);
+            }
+            (State::Queued, State::Sent) => {
+                self.queued.remove(&place);
             }
             (from, State::Queued) => {
                 if let State::Given(offer) = from {
@@ -207,7 +227,7 @@ impl<'a, 'o> Schedule<'a, 'o> {
         }
     }
 
-    fn decide_all(&mut self) {
+    pub(super) fn decide_all(&mut self) {
         while let Some(place) = self.undecided.pop() {
             let to = match self.decide(place) {
                 Ok(Some(summary)) => State::Ended(Outcome::Cached(summary)),
@@ -251,7 +271,7 @@ impl<'a, 'o> Schedule<'a, 'o> {
     }
 
     /// Digests of the artifacts that a node reads; `None` if one of them is of a node that nobody asked for.
-    fn digests(&self, place: usize) -> Option<Vec<Digest>> {
+    pub(super) fn digests(&self, place: usize) -> Option<Vec<Digest>> {
         let digest = |input: &usize| match &self.states[*input] {
             State::Ended(outcome) => outcome.summary().map(|summary| summary.artifact),
             _ => None,
@@ -259,60 +279,12 @@ impl<'a, 'o> Schedule<'a, 'o> {
         self.keyed.nodes[place].inputs.iter().map(digest).collect()
     }
 
-    fn dispatch(&mut self, workers: &mut Workers<'_, 'a>) {
-        let mut skipped = 0;
-        while !self.around.stops()
-            && let Some(&place) = self.queued.iter().nth(skipped)
-        {
-            let node = &self.keyed.nodes[place];
-            match self.occupancy.offer(node, || self.sharing()) {
-                Ok(offer) => {
-                    let job = self.job(place, offer.threads);
-                    self.advance(place, State::Given(offer));
-                    workers.give(job);
-                }
-                Err(Lack::Resources) if skipped < LOOK_AHEAD => skipped += 1,
-                Err(_) => break,
-            }
-        }
-    }
-
-    /// How many numeric nodes could start now, and so share the free cores.
-    fn sharing(&self) -> usize {
-        let is_numeric = |place: &&usize| {
-            let node = &self.keyed.nodes[**place].node;
-            node.work.kind().numeric && node.handling.resources.cores.is_none()
-        };
-        self.queued.iter().take(LOOK_AHEAD).filter(is_numeric).take(self.occupancy.free_places()).count()
-    }
-
-    fn job(&self, place: usize, threads: usize) -> Job<'a> {
-        let node = &self.keyed.nodes[place];
-        let is_forced = matches!(self.plan.statuses[place], Status::Miss(Reason::Forced | Reason::OtherInput))
-            // A record that was made from other bytes does not count.
-            || matches!(self.plan.statuses[place], Status::Hit(_));
-        let digests = self.digests(place).expect("what a miss needs has ended well");
-        Job {
-            place,
-            pipeline: &self.keyed.pipeline,
-            node,
-            inputs: self.inputs(place),
-            digests,
-            threads,
-            is_forced,
-        }
-    }
-
-    fn inputs(&self, place: usize) -> Inputs {
-        inputs::gather(self.keyed, place, self.around.store, |source| {
-            let State::Ended(outcome) = &self.states[self.keyed.nodes[source].twin] else {
-                unreachable!("a stage starts when its inputs have ended")
-            };
-            outcome.summary().expect("a stage starts when its inputs ended well")
-        })
-    }
-
-    fn take(&mut self, message: Message, workers: &mut Workers<'_, 'a>) {
+    fn take(
+        &mut self,
+        message: Message,
+        workers: &mut Workers<'_, 'a>,
+        elsewhere: Option<&mut Elsewhere<'a>>,
+    ) {
         let node = |place: usize| -> &'a KeyedNode { &self.keyed.nodes[place] };
         match message {
             Message::Started(place) => {
@@ -332,18 +304,25 @@ impl<'a, 'o> Schedule<'a, 'o> {
             }
             Message::Done(place, result) => {
                 workers.take_back();
-                let to = match result {
-                    Ok(summary) => State::Ended(Outcome::Built(summary)),
-                    Err(StageError::Cancelled) => State::Ended(Outcome::Interrupted),
-                    Err(error) => self.failure(place, error),
-                };
-                self.advance(place, to);
-                self.decide_all();
+                self.end(place, result);
             }
+            Message::Told(told) => self.hear(told, elsewhere),
+            Message::Gone(has_panicked) => self.abandon(has_panicked, elsewhere),
         }
     }
 
-    fn failure(&mut self, place: usize, error: StageError) -> State {
+    /// A node's work came to this.
+    pub(super) fn end(&mut self, place: usize, result: Result<Arc<Summary>, StageError>) {
+        let to = match result {
+            Ok(summary) => State::Ended(Outcome::Built(summary)),
+            Err(StageError::Cancelled) => State::Ended(Outcome::Interrupted),
+            Err(error) => self.failure(place, error),
+        };
+        self.advance(place, to);
+        self.decide_all();
+    }
+
+    pub(super) fn failure(&mut self, place: usize, error: StageError) -> State {
         self.failed.get_or_insert_with(|| self.keyed.nodes[place].node.to_string());
         State::Ended(Outcome::Failed(error))
     }
@@ -375,6 +354,3 @@ impl<'a, 'o> Schedule<'a, 'o> {
         outcomes
     }
 }
-
-/// How far into the queue a node is looked for that fits beside those that run.
-const LOOK_AHEAD: usize = 256;

@@ -125,6 +125,7 @@ impl Observer for Log {
     fn event(&mut self, event: &Event<'_>) {
         let line = match event {
             Event::Planned { wanted, misses } => format!("planned {misses} of {wanted}"),
+            Event::Submitted { node, job } => format!("submitted {} as {job}", node.node),
             Event::Started { node, .. } => format!("started {}", node.node),
             Event::Retried { node, error } => format!("retried {}: {error}", node.node),
             Event::Waiting { node } => format!("waiting {}", node.node),

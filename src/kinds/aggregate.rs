@@ -83,6 +83,7 @@ impl Stage for Aggregate {
     const SLOTS: &'static [Slot] =
         &[Slot::any("probes", PROBES), Slot::any("distances", DISTANCES), Slot::any("training", RUN)];
     const OUTPUT: ArtifactType = TABLE;
+    const LOCAL: bool = true;
     const PUBLISHED: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {

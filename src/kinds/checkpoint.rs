@@ -32,6 +32,7 @@ impl Stage for Checkpoint {
     const ABOUT: &'static str = "select checkpoints of a run; the final one is always kept";
     const SLOTS: &'static [Slot] = &[Slot::one("run", RUN)];
     const OUTPUT: ArtifactType = RUN;
+    const LOCAL: bool = true;
 
     fn run(&self, inputs: &Inputs, context: &Context) -> Result<(), StageError> {
         let files = &inputs.one("run").files;

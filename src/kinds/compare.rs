@@ -59,6 +59,7 @@ impl Stage for Compare {
     const ABOUT: &'static str = "put a table beside the published values";
     const SLOTS: &'static [Slot] = &[Slot::one("table", TABLE)];
     const OUTPUT: ArtifactType = COMPARISON;
+    const LOCAL: bool = true;
     const PUBLISHED: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {

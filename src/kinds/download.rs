@@ -42,6 +42,7 @@ impl Stage for Download {
     const ABOUT: &'static str = "get the published files of a dataset, and verify them";
     const SLOTS: &'static [Slot] = &[];
     const OUTPUT: ArtifactType = DATASET;
+    const LOCAL: bool = true;
     const RESUMES: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {

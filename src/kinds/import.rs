@@ -53,6 +53,7 @@ impl Stage for Import {
     const ABOUT: &'static str = "take the weights of a network that was trained elsewhere";
     const SLOTS: &'static [Slot] = &[];
     const OUTPUT: ArtifactType = RUN;
+    const LOCAL: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {
         let at = |path: &str, message: &str, hint| Err(ParameterError::new(path, message, hint));

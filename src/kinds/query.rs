@@ -23,6 +23,7 @@ impl Stage for Query {
     const SLOTS: &'static [Slot] = &[];
     const OPEN: Option<Slot> = Some(rows::SLOT);
     const OUTPUT: ArtifactType = TABLE;
+    const LOCAL: bool = true;
     const PUBLISHED: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {

@@ -181,6 +181,7 @@ impl Stage for Reset {
     const ABOUT: &'static str = "list which layers of a run to reset, and to what";
     const SLOTS: &'static [Slot] = &[Slot::one("run", RUN)];
     const OUTPUT: ArtifactType = PATCHES;
+    const LOCAL: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {
         if let Layers::Groups(groups) = &self.layers

@@ -1,19 +1,25 @@
 //! `resources`, `timeout` and `retries` of a stage: how it is run, which never affects its result.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::pipeline::scalar::text;
-use crate::pipeline::spec::Resources;
+use crate::pipeline::spec::{Growth, Queue, Resources};
 
 /// Keys under `resources`.
-pub(super) const RESOURCES: [&str; 3] = ["cores", "memory", "gpu"];
+pub(super) const RESOURCES: [&str; 7] = ["cores", "memory", "gpu", "time", "partition", "account", "extra"];
+
+/// Keys under `retries`, where it is a mapping.
+pub(super) const RETRIES: [&str; 3] = ["times", "memory", "time"];
 
 /// What is wrong with a value, and what to do.
-pub(super) struct Nonsense {
-    pub(super) message: String,
-    pub(super) hint: &'static str,
+pub struct Nonsense {
+    /// What is wrong: lower case, no full stop.
+    pub message: String,
+    /// What to do: begins with a verb.
+    pub hint: &'static str,
 }
 
 fn nonsense<T>(message: String, hint: &'static str) -> Result<T, Nonsense> {
@@ -30,15 +36,51 @@ pub(super) fn resource(resources: &mut Resources, name: &str, value: &Value) -> 
             }
         },
         "memory" => resources.memory = memory(value)?,
-        _ => match whole(value) {
+        "gpu" => match whole(value) {
             Some(gpu) => resources.gpu = gpu,
             None => return nonsense(format!("'{}' is not a number of GPUs", text(value)), "write 0 or more"),
         },
+        _ => queued(Arc::make_mut(resources.queue.get_or_insert_default()), name, value)?,
     }
     Ok(())
 }
 
-fn whole(value: &Value) -> Option<u32> {
+/// Sets what only a cluster asks for.
+fn queued(queue: &mut Queue, name: &str, value: &Value) -> Result<(), Nonsense> {
+    match name {
+        "time" => queue.time = Some(timeout(value)?),
+        "partition" => queue.partition = Some(word(value)?),
+        "account" => queue.account = Some(word(value)?),
+        _ => queue.extra = arguments(value)?,
+    }
+    Ok(())
+}
+
+/// A name of the cluster.
+pub fn word(value: &Value) -> Result<String, Nonsense> {
+    let is_word = |text: &&str| !text.is_empty() && !text.contains(char::is_whitespace);
+    match value.as_str().filter(is_word) {
+        Some(word) => Ok(word.to_owned()),
+        None => nonsense(format!("'{}' is not a name", text(value)), "write one word"),
+    }
+}
+
+/// Further arguments of the scheduler's own command: a list, each beginning with `-`.
+pub fn arguments(value: &Value) -> Result<Vec<String>, Nonsense> {
+    const HINT: &str =
+        "write a list of options in quotes, each with its value after '=', as in ['--qos=high']";
+    let items = value.as_array().map(|items| items.iter().map(|item| item.as_str()).collect::<Vec<_>>());
+    let is_option = |item: &Option<&str>| item.is_some_and(|item| item.starts_with('-'));
+    match items {
+        Some(items) if items.iter().all(is_option) => {
+            Ok(items.into_iter().flatten().map(str::to_owned).collect())
+        }
+        _ => nonsense(format!("'{}' is not a list of options", text(value)), HINT),
+    }
+}
+
+/// A whole number.
+pub fn whole(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
@@ -53,8 +95,21 @@ pub(super) fn retries(value: &Value) -> Result<u32, Nonsense> {
     }
 }
 
+/// How much more, as in `x2`.
+pub(super) fn factor(value: &Value) -> Result<Growth, Nonsense> {
+    let number =
+        value.as_str().and_then(|text| text.strip_prefix('x')).and_then(|text| text.parse::<f64>().ok());
+    match number.filter(|number| (1.0..=100.0).contains(number)) {
+        Some(number) => Ok(Growth((number * 100.0).round() as u32)),
+        None => nonsense(
+            format!("'{}' does not say how much more", text(value)),
+            "write a factor from x1 to x100, as in 'x2'",
+        ),
+    }
+}
+
 /// `4 GiB`, or bytes.
-fn memory(value: &Value) -> Result<u64, Nonsense> {
+pub fn memory(value: &Value) -> Result<u64, Nonsense> {
     const UNITS: [(&str, f64); 9] = [
         ("B", 1.0),
         ("kB", 1e3),
@@ -75,7 +130,7 @@ fn memory(value: &Value) -> Result<u64, Nonsense> {
 }
 
 /// `90 s`, `10 min`, `2 h`.
-pub(super) fn timeout(value: &Value) -> Result<Duration, Nonsense> {
+pub fn timeout(value: &Value) -> Result<Duration, Nonsense> {
     const UNITS: [(&str, f64); 5] =
         [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0)];
     const HINT: &str = "write a number with a unit, as in '90 s', '10 min' or '2 h'";

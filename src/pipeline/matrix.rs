@@ -121,7 +121,7 @@ fn unfold(
             coordinates: space.coordinates(digits),
             work: Arc::clone(&works.works[mentioned.places(digits)[0]]),
             inputs: links.iter().map(|(slot, links)| ((*slot).clone(), fill(links))).collect(),
-            handling: spec.handling,
+            handling: spec.handling.clone(),
         });
     });
 }

@@ -8,7 +8,7 @@ mod axes;
 pub mod document;
 pub mod error;
 pub mod files;
-mod handling;
+pub mod handling;
 pub mod key;
 pub mod matrix;
 mod order;

@@ -162,6 +162,17 @@ fn handling() -> [(&'static str, Value); 3] {
                 ] })),
             },
             "gpu": { "anyOf": or_parameter(json!({ "type": "integer", "minimum": 0 })) },
+            "time": {
+                "description": "On a cluster: how long the job may take, as in '90 min'.",
+                "anyOf": or_parameter(json!({ "type": "string", "pattern": "^[0-9.]+ *(ms|s|min|h|d)$" })),
+            },
+            "partition": { "description": "On a cluster: where it is queued.", "type": "string" },
+            "account": { "description": "On a cluster: who pays.", "type": "string" },
+            "extra": {
+                "description": "On a cluster: further options of its own command, as in '--qos=high'.",
+                "type": "array",
+                "items": { "type": "string", "pattern": "^-" },
+            },
         },
         "additionalProperties": false,
     });
@@ -170,8 +181,19 @@ fn handling() -> [(&'static str, Value); 3] {
         "anyOf": or_parameter(json!({ "type": "string", "pattern": "^[0-9.]+ *(ms|s|min|h|d)$" })),
     });
     let retries = json!({
-        "description": "How often the stage is tried again after a failure.",
-        "anyOf": or_parameter(json!({ "type": "integer", "minimum": 0, "maximum": 100 })),
+        "description": "How often the stage is tried again after a failure; on a cluster, also with how much more after it ran out of memory or time.",
+        "anyOf": or_parameter(json!({ "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": 100 },
+            {
+                "type": "object",
+                "properties": {
+                    "times": { "type": "integer", "minimum": 0, "maximum": 100 },
+                    "memory": { "description": "As in 'x2'.", "type": "string", "pattern": "^x[0-9.]+$" },
+                    "time": { "description": "As in 'x2'.", "type": "string", "pattern": "^x[0-9.]+$" },
+                },
+                "additionalProperties": false,
+            },
+        ] })),
     });
     [("resources", resources), ("retries", retries), ("timeout", timeout)]
 }

@@ -1,6 +1,7 @@
 //! The validated form of a pipeline: what `validate` gives and `matrix` unfolds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -60,18 +61,42 @@ impl StageSpec {
 }
 
 /// How a stage is to be run; nothing of it affects the result.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Handling {
     /// What it occupies while it runs.
     pub resources: Resources,
     /// How long one attempt may take.
     pub timeout: Option<Duration>,
-    /// How often it is tried again after a failure.
-    pub retries: u32,
+    /// How it is tried again.
+    pub retries: Retries,
+}
+
+/// How a stage is tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Retries {
+    /// How often after a failure of its own.
+    pub times: u32,
+    /// On a cluster, with how much more memory after it ran out of that.
+    pub memory: Option<Growth>,
+    /// On a cluster, with how much more time after it ran out of that.
+    pub time: Option<Growth>,
+}
+
+/// What an amount is multiplied by, in hundredths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Growth(pub u32);
+
+impl Growth {
+    /// The amount, so many times multiplied; what is too large stays at the largest.
+    pub fn grow(self, amount: u64, times: u32) -> u64 {
+        (0..times).fold(amount, |amount, _| {
+            u64::try_from(u128::from(amount) * u128::from(self.0) / 100).unwrap_or(u64::MAX)
+        })
+    }
 }
 
 /// What a stage occupies while it runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resources {
     /// Cores; a numeric stage without a number shares those that are free, another one takes one.
     pub cores: Option<usize>,
@@ -79,6 +104,21 @@ pub struct Resources {
     pub memory: u64,
     /// GPUs.
     pub gpu: u32,
+    /// What only a cluster asks for.
+    pub queue: Option<Arc<Queue>>,
+}
+
+/// What a stage asks of a cluster's scheduler; on one machine it means nothing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Queue {
+    /// How long its job may take.
+    pub time: Option<Duration>,
+    /// Where it is queued.
+    pub partition: Option<String>,
+    /// Who pays.
+    pub account: Option<String>,
+    /// Further arguments, as the scheduler's own command takes them.
+    pub extra: Vec<String>,
 }
 
 /// A filled slot.

@@ -9,7 +9,7 @@ use crate::base::suggest;
 use crate::pipeline::document::join;
 use crate::pipeline::handling::{self, Nonsense};
 use crate::pipeline::scalar::{self, Reference};
-use crate::pipeline::spec::{Handling, Need, StageSpec};
+use crate::pipeline::spec::{Handling, Need, Retries, StageSpec};
 use crate::pipeline::validate::Checker;
 use crate::stage::{Arity, Kind, Slot};
 
@@ -164,13 +164,36 @@ impl<'a> Checker<'a> {
             handling.timeout = self.amount(value, &join(path, "timeout"), parameters, handling::timeout);
         }
         if let Some(value) = members.get("retries") {
-            let retries = self.amount(value, &join(path, "retries"), parameters, handling::retries);
-            handling.retries = retries.unwrap_or_default();
+            handling.retries = self.retries(value, &join(path, "retries"), parameters);
         }
         if members.get("about").is_some_and(|about| !about.is_string()) {
             self.error(&join(path, "about"), "'about' must be text", "not text", "put it in quotes");
         }
         handling
+    }
+
+    /// Reads `retries`: a number, or a mapping that also says what an attempt that ran out of something gets.
+    fn retries(&mut self, value: &'a Value, path: &str, parameters: &BTreeMap<String, Value>) -> Retries {
+        let mut retries = Retries::default();
+        if !value.is_object() {
+            retries.times = self.amount(value, path, parameters, handling::retries).unwrap_or_default();
+            return retries;
+        }
+        let Some(given) = self.mapping(value, path, "'retries'") else { return retries };
+        self.known_keys(given, path, &handling::RETRIES);
+        for (name, value) in given {
+            let here = join(path, name);
+            match name.as_str() {
+                "times" => {
+                    let times = self.amount(value, &here, parameters, handling::retries);
+                    retries.times = times.unwrap_or_default();
+                }
+                "memory" => retries.memory = self.amount(value, &here, parameters, handling::factor),
+                "time" => retries.time = self.amount(value, &here, parameters, handling::factor),
+                _ => {}
+            }
+        }
+        retries
     }
 
     /// Reads a value that may be a parameter, but no axis: a stage is run in one way.

@@ -42,6 +42,8 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
     const RESUMES: bool = false;
     /// Whether the output is placed in `results/<pipeline>/`.
     const PUBLISHED: bool = false;
+    /// Whether it is done where the run was started, even if others go to a cluster: it takes moments, or needs the network.
+    const LOCAL: bool = false;
 
     /// Says what is wrong with parameters that have the right types: the path of the offending one within the
     /// parameters (`""` for all of them) and a sentence.
@@ -147,6 +149,8 @@ pub struct Kind {
     pub resumes: bool,
     /// See [`Stage::PUBLISHED`].
     pub published: bool,
+    /// See [`Stage::LOCAL`].
+    pub local: bool,
     parse: ParseFn,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -166,6 +170,7 @@ impl Kind {
             numeric: S::NUMERIC,
             resumes: S::RESUMES,
             published: S::PUBLISHED,
+            local: S::LOCAL,
             parse: parse::<S>,
             schema: S::json_schema,
         }

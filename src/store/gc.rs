@@ -84,6 +84,11 @@ impl Store {
         let Some(_alone) = self.presence.alone()? else {
             return Err(StoreError::InUse { store: self.root.clone() });
         };
+        if let Some(claims) = &self.claims
+            && claims.are_alive()?
+        {
+            return Err(StoreError::InUse { store: self.root.clone() });
+        }
         let garbage = self.garbage(keep)?;
         let freed = Freed::of(&garbage);
         let (records, others): (Vec<_>, Vec<_>) = garbage.iter().partition(|g| g.what == What::Record);
@@ -112,7 +117,7 @@ impl Store {
             parts: size("parts"),
             staging: size("staging"),
             quarantine: size("quarantine"),
-            logs: size("logs") + size("live"),
+            logs: size("logs") + size("live") + size("slurm"),
             index: size("index") + size("digests") + size("runs") + size("remote"),
         }
     }
@@ -138,6 +143,7 @@ impl Store {
             self.dead_logs(&keys)?,
             self.dead_notes(&keys)?,
             self.temporary_files()?,
+            self.old_submissions(keep.unused_for)?,
             self.old_files(self.root.join("quarantine"), keep.unused_for)?,
             self.old_files(self.indices(), keep.unused_for)?,
         ];
@@ -173,6 +179,19 @@ impl Store {
         let reruns = list(beside)?.into_iter().filter(|name| name.starts_with("rerun-"));
         dead.extend(reruns.map(|name| beside.join(name)));
         Ok(dead)
+    }
+
+    /// What was submitted long ago; and claims, as nobody is alive.
+    fn old_submissions(&self, unused_for: Duration) -> Result<Vec<PathBuf>, StoreError> {
+        let paths = |part: &str| -> Result<Vec<PathBuf>, FileError> {
+            let folder = self.root.join(part);
+            Ok(list(&folder)?.into_iter().map(|name| folder.join(name)).collect())
+        };
+        let batches = [paths("slurm/batches")?, paths("slurm/open")?].concat();
+        let old = batches.into_iter().filter(|path| is_unused(path, unused_for));
+        let is_claim =
+            |path: &PathBuf| !path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        Ok(old.chain(paths("claims")?.into_iter().filter(is_claim)).collect())
     }
 
     fn dead_logs(&self, keys: &BTreeSet<StageKey>) -> Result<Vec<PathBuf>, StoreError> {

@@ -50,6 +50,11 @@ impl Index {
         Ok(index)
     }
 
+    /// Knows nothing: what is asked for is read from the records.
+    pub(super) fn empty(path: PathBuf) -> Self {
+        Self { path, by_key: BTreeMap::new(), by_content: BTreeMap::new() }
+    }
+
     pub(super) fn get(&self, key: StageKey) -> Option<Entry> {
         self.by_key.get(&key).cloned()
     }

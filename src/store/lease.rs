@@ -22,7 +22,13 @@ impl Lease {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(FileError::new("lock", path, error)),
+                Err(TryLockError::Error(error)) => {
+                    let error = FileError::new("lock", path, error);
+                    // Then there are claims, or only one process: nothing else can be done.
+                    if !error.is_unsupported() {
+                        return Err(error);
+                    }
+                }
             }
             // The previous holder removes the file before it lets go: a lock on a removed file guards nothing.
             if fsx::is_same_file(&file, path) {
@@ -119,7 +125,10 @@ impl Presence {
 
     fn share(&self) -> Result<(), FileError> {
         let lock = self.lock.as_ref().map_or(Ok(()), File::lock_shared);
-        lock.map_err(|error| FileError::new("lock", &self.path, error))
+        match lock.map_err(|error| FileError::new("lock", &self.path, error)) {
+            Err(error) if error.is_unsupported() => Ok(()),
+            result => result,
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 //!    staging/<key>/{out,scratch}   being written; kept after an interruption, so that work resumes
 //!    staging/room-<n>/{out,scratch}   likewise, for work that does not resume: used again and again
 //!    leases/<key>           held by the process that is writing
+//!    claims/<key>           likewise between hosts, in a store that a cluster uses
+//!    slurm/                 what was submitted to a cluster, and what came of it
 //!    parts/ab/cdef…/<digest>   results smaller than a stage, under keys of their own
 //!    logs/ab/cdef….txt      what a stage printed
 //!    quarantine/            objects whose bytes were not those of their names
@@ -22,6 +24,7 @@
 //! folder (`v2`), never a migration.
 
 mod audit;
+mod claims;
 mod digests;
 mod gc;
 mod index;
@@ -35,9 +38,9 @@ mod rooms;
 mod runs;
 mod scratch;
 mod staging;
+mod writing;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -54,13 +57,10 @@ pub use staging::Staging;
 use crate::base::digest::Digest;
 use crate::base::files::Files;
 use crate::base::fsx::{self, FileError};
+use crate::stage::StageKey;
 use crate::stage::key::ContentKey;
-use crate::stage::{KeyFields, StageKey};
 use index::{Entry, Index};
 use lease::Presence;
-
-/// Files, from which on a flush does not go from one to the next.
-const MANY: usize = 64;
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +95,10 @@ pub struct Store {
     /// Before the presence: what is ours goes before somebody else may collect.
     rooms: rooms::Free,
     leases: Arc<lease::Spare>,
+    /// If a cluster uses the store.
+    claims: Option<Arc<claims::Claims>>,
+    /// Whether another process keeps the index and waits for the disk.
+    is_worker: bool,
     /// As long as a store is open, nothing is removed from it.
     presence: Arc<Presence>,
 }
@@ -132,14 +136,49 @@ impl Store {
         }
         let presence = Arc::new(Presence::take(&root.join("gc.lock"))?);
         let index = Index::open(root.join("index"), &root.join("records"))?;
-        Ok(Self {
+        Ok(Self::with(root, index, presence, false))
+    }
+
+    /// Opens a store for a process that executes one node of many, on whatever host, for another that follows it. It takes claims, needs
+    /// no index, and does not wait for the disk: who follows reads what it made, checks it and puts it on the disk.
+    pub fn open_as_worker(folder: &Path) -> Result<Self, StoreError> {
+        let root = folder.join("v1");
+        if !fsx::is_dir(&root.join("leases")) {
+            create(&root)?;
+        }
+        let presence = Arc::new(Presence::take(&root.join("gc.lock"))?);
+        let index = Index::empty(root.join("index"));
+        let mut store = Self::with(root, index, presence, true);
+        store.share()?;
+        Ok(store)
+    }
+
+    fn with(root: PathBuf, index: Index, presence: Arc<Presence>, is_worker: bool) -> Self {
+        let is_shared = fsx::is_dir(&root.join(claims::FOLDER));
+        Self {
+            claims: is_shared.then(|| Arc::new(claims::Claims::new(&root))),
             root,
             index: Arc::new(Mutex::new(index)),
             unflushed: Arc::default(),
             rooms: rooms::Free::default(),
             leases: Arc::default(),
+            is_worker,
             presence,
-        })
+        }
+    }
+
+    /// Says that processes on other hosts use the store from now on: whoever opens it then takes claims too.
+    pub fn share(&mut self) -> Result<(), StoreError> {
+        if self.claims.is_none() {
+            fsx::create_dir_all(&self.root.join(claims::FOLDER))?;
+            self.claims = Some(Arc::new(claims::Claims::new(&self.root)));
+        }
+        Ok(())
+    }
+
+    /// Shows that this process is alive, to those that wait for what it makes. To be called several times a minute.
+    pub fn beat(&self) {
+        self.claims.iter().for_each(|claims| claims.beat());
     }
 
     /// Looks up a key. The content of objects is checked, by hashing those that are not known to be unchanged.
@@ -230,38 +269,23 @@ impl Store {
         let Some(lease) = self.leases.take(&self.root.join("leases").join(key.to_string()))? else {
             return Ok(Begin::Busy);
         };
+        let claim = match &self.claims {
+            None => None,
+            Some(claims) => match claims.take(&key.to_string())? {
+                Some(claim) => Some(claim),
+                None => {
+                    self.leases.give_back(lease);
+                    return Ok(Begin::Busy);
+                }
+            },
+        };
         // Looked up under the lease: another process may have finished between the plan and now.
         match self.find(key)? {
             Found::Whole(summary) if !again => return Ok(Begin::Done(summary)),
             Found::Damaged(output) => self.quarantine(output.digest)?,
             _ => {}
         }
-        Ok(Begin::Mine(Box::new(Staging::open(self.clone(), key, lease, resumes)?)))
-    }
-
-    /// Gives the outputs of an execution to another key that would have read the same.
-    pub fn adopt(
-        &self,
-        fields: &KeyFields,
-        inputs: Vec<Digest>,
-        of: &Summary,
-        provenance: Provenance,
-    ) -> Result<Arc<Summary>, StoreError> {
-        let record = Record {
-            key: fields.key(),
-            content: of.content,
-            fields: fields.clone(),
-            inputs,
-            outputs: of.outputs.clone(),
-            provenance: Provenance { same_as: Some(of.key), ..provenance },
-        };
-        self.write(&record)
-    }
-
-    /// Writes a record: from here on the result is there, and on the disk with the next flush.
-    fn write(&self, record: &Record) -> Result<Arc<Summary>, StoreError> {
-        fsx::place(&self.record_path(record.key), record.to_text().as_bytes())?;
-        Ok(self.remember(record))
+        Ok(Begin::Mine(Box::new(Staging::open(self.clone(), key, (lease, claim), resumes)?)))
     }
 
     /// Moves an object whose bytes are not those of its name out of the way, so that it is made anew.
@@ -272,45 +296,6 @@ impl Store {
         let moved = fsx::rename(&self.object_path(digest), &folder.join(format!("{digest}-{taken}")));
         // Another process may have moved it already.
         moved.or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error.into()) })
-    }
-
-    /// Waits until all that was committed is on the disk: objects, then records, then the index that vouches for both.
-    pub fn flush(&self) -> Result<(), StoreError> {
-        let entries = std::mem::take(&mut *self.unflushed());
-        let flushed = self.flush_these(&entries);
-        if flushed.is_err() {
-            self.unflushed().extend(entries);
-        }
-        flushed
-    }
-
-    fn flush_these(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        // Many files lie in hundreds of folders: one call for all is faster than one for each.
-        let files: usize = entries.iter().map(|entry| 1 + entry.summary.outputs.len()).sum();
-        if files < MANY || !fsx::sync_file_system(&self.root)? {
-            let outputs = entries.iter().flat_map(|entry| &entry.summary.outputs);
-            self.sync("objects", outputs.map(|output| self.object_path(output.digest)))?;
-            self.sync("records", entries.iter().map(|entry| self.record_path(entry.summary.key)))?;
-        }
-        self.index().write(entries);
-        Ok(())
-    }
-
-    /// Waits until files of a part of the store, and their names, are on the disk. One that is gone again needs no waiting for.
-    fn sync(&self, part: &str, paths: impl Iterator<Item = PathBuf>) -> Result<(), StoreError> {
-        let paths: BTreeSet<PathBuf> = paths.collect();
-        for path in &paths {
-            match fsx::sync_file(path) {
-                Err(error) if error.is_not_found() => {}
-                result => result?,
-            }
-        }
-        let folders: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
-        folders.into_iter().try_for_each(fsx::sync_dir)?;
-        Ok(fsx::sync_dir(&self.root.join(part))?)
     }
 
     /// Where parts are.
@@ -345,28 +330,6 @@ impl Store {
 
     fn unflushed(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.unflushed.lock().expect("no holder panics")
-    }
-
-    /// Moves a file with this digest among the objects. One that is there already is not trusted, as others will trust it: a damaged one
-    /// is replaced. A whole one stays: it may be on the disk, as the file is not.
-    fn take_in(&self, file: &Path, metadata: &Metadata, digest: Digest) -> Result<(), FileError> {
-        let object = self.object_path(digest);
-        if fsx::size(&object) == Some(metadata.len()) && Digest::of_file(&object)?.0 == digest {
-            return fsx::remove_file(file);
-        }
-        fsx::set_readonly(file, metadata)?;
-        fsx::move_to(file, &object)
-    }
-
-    /// Takes a record that was just written into the index: here at once, in the file when it is flushed.
-    fn remember(&self, record: &Record) -> Arc<Summary> {
-        let summary = Arc::new(Summary::of(record));
-        let objects = record.outputs.iter().map(|output| fsx::identity(&self.object_path(output.digest)));
-        let record = fsx::identity(&self.record_path(record.key));
-        let entry = Entry { summary: Arc::clone(&summary), record, objects: objects.collect() };
-        self.index().insert(entry.clone());
-        self.unflushed().push(entry);
-        summary
     }
 
     /// Where the record of a key is.

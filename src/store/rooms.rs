@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 use crate::base::fsx::{self, FileError};
+use crate::base::nonce::nonce;
 use crate::store::Store;
 use crate::store::lease::Lease;
 
@@ -39,7 +40,11 @@ impl Store {
         }
         drop(free);
         for number in 0.. {
-            let name = format!("room-{number}");
+            // Between hosts a lock may be none, so the name says whose it is.
+            let name = match &self.claims {
+                None => format!("room-{number}"),
+                Some(_) => format!("room-{}", nonce()),
+            };
             if let Some(lease) = Lease::take(&self.root.join("leases").join(&name))? {
                 let mut room = Room {
                     folder: self.root.join("staging").join(name),

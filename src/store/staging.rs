@@ -15,7 +15,9 @@ use rayon::prelude::*;
 
 use crate::base::digest::Digest;
 use crate::base::fsx;
+use crate::base::nonce::nonce;
 use crate::stage::{KeyFields, StageKey};
+use crate::store::claims::Claim;
 use crate::store::lease::Lease;
 use crate::store::record::{Output, Provenance, Record, Summary};
 use crate::store::rooms::Room;
@@ -33,18 +35,31 @@ pub struct Staging {
     scratch: PathBuf,
     /// Let go last, when the record is there.
     lease: Option<Lease>,
+    /// Likewise, between hosts.
+    claim: Option<Claim>,
+    /// Whether a record that came meanwhile stays.
+    is_first_kept: bool,
 }
 
 impl Staging {
-    pub(super) fn open(store: Store, key: StageKey, lease: Lease, resumes: bool) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        store: Store,
+        key: StageKey,
+        (lease, claim): (Lease, Option<Claim>),
+        resumes: bool,
+    ) -> Result<Self, StoreError> {
         let room = if resumes { None } else { Some(store.take_room()?) };
         let folder = room.as_ref().map_or_else(|| store.staging_path(key), |room| room.folder.clone());
-        let (out, scratch) = (folder.join("out"), folder.join("scratch"));
+        // Between hosts, one that was taken for dead may still write: nobody else writes where it does.
+        let is_own = resumes && claim.is_some();
+        let out = if is_own { folder.join(format!("out-{}", nonce())) } else { folder.join("out") };
+        let scratch = folder.join("scratch");
+        let is_first_kept = claim.is_some() && store.record(key)?.is_none();
         if resumes {
             fsx::create_dir_all(&out)?;
             fsx::create_dir_all(&scratch)?;
         }
-        Ok(Self { store, key, room, folder, out, scratch, lease: Some(lease) })
+        Ok(Self { store, key, room, folder, out, scratch, lease: Some(lease), claim, is_first_kept })
     }
 
     /// Where output files go.
@@ -59,10 +74,15 @@ impl Staging {
 
     /// Throws away what was written.
     pub fn discard(self) -> Result<(), StoreError> {
-        if self.room.is_none() {
-            fsx::remove_dir_all(&self.folder)?;
+        if self.room.is_some() {
+            return Ok(());
         }
-        Ok(())
+        if self.claim.is_some() {
+            fsx::remove_dir_all(&self.out)?;
+            fsx::remove_dir_all(&self.scratch)?;
+            return Ok(fsx::remove_empty_dir(&self.folder)?);
+        }
+        Ok(fsx::remove_dir_all(&self.folder)?)
     }
 
     /// Makes the files in `out` a result of an execution that read artifacts with these digests, in the order of the fields'
@@ -84,7 +104,8 @@ impl Staging {
         }
         let content = fields.content_key(inputs.iter().copied());
         let record = Record { key: self.key, content: Some(content), fields, inputs, outputs, provenance };
-        let summary = self.store.write(&record)?;
+        let summary =
+            if self.is_first_kept { self.store.write_first(&record)? } else { self.store.write(&record)? };
         // The result is there; a folder that stays is for a collection to remove.
         let _ = self.discard();
         Ok(summary)
@@ -117,6 +138,7 @@ impl Drop for Staging {
         if let Some(room) = self.room.take() {
             self.store.give_back(room);
         }
+        self.claim.take();
         if let Some(lease) = self.lease.take() {
             self.store.leases.give_back(lease);
         }

@@ -120,3 +120,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn between_hosts_the_first_commit_stays_and_each_writes_for_itself() {
+    let folder = TempDir::new().unwrap();
+    let mut first = Store::open(folder.path()).unwrap();
+    first.share().unwrap();
+    let ours = stage(&first, &fields(1));
+    let claim = folder.path().join("v1/claims").join(fields(1).key().to_string());
+    // What another host sees of one that was taken for dead: no lock, no claim, and perhaps it lives.
+    let lease = folder.path().join("v1/leases").join(fields(1).key().to_string());
+    fsx::remove_file(&claim).unwrap();
+    fsx::remove_file(&lease).unwrap();
+    let second = Store::open_as_worker(folder.path()).unwrap();
+    let theirs = stage(&second, &fields(1));
+    assert_ne!(ours.out(), theirs.out());
+    write(&ours, "a.txt", b"ours");
+    write(&theirs, "a.txt", b"theirs");
+    let them = theirs.commit(fields(1), Vec::new(), Provenance::default()).unwrap();
+    let us = ours.commit(fields(1), Vec::new(), Provenance::default()).unwrap();
+    assert_eq!(us.outputs, them.outputs, "who comes second finds the first's result");
+    assert!(
+        matches!(first.find(fields(1).key()).unwrap(), Found::Whole(found) if found.outputs == them.outputs)
+    );
+    assert!(fsx::list(&folder.path().join("v1/claims")).unwrap().is_empty());
+}

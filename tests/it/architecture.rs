@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Module → modules that it may import; `base` may be imported by all.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("base", &[]),
     ("stage", &[]),
     ("data", &[]),
@@ -15,13 +15,14 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("store", &["stage"]),
     ("kinds", &["nn", "data", "table", "figure", "stage"]),
     ("engine", &["pipeline", "store", "stage"]),
+    ("slurm", &["engine", "pipeline", "store", "stage"]),
     ("archive", &["engine", "pipeline", "store", "stage"]),
     ("remote", &["store", "stage"]),
     (
         "cli",
         &[
             "archive", "engine", "kinds", "pipeline", "store", "stage", "nn", "data", "table", "figure",
-            "remote", "report",
+            "remote", "report", "slurm",
         ],
     ),
 ];

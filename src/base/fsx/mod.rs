@@ -48,6 +48,18 @@ impl FileError {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
+    /// Whether somebody else has that name.
+    pub fn is_there_already(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AlreadyExists
+    }
+
+    /// Whether the file system cannot do that at all.
+    pub fn is_unsupported(&self) -> bool {
+        const NO_LOCKS_AVAILABLE: i32 = 37;
+        self.source.kind() == io::ErrorKind::Unsupported
+            || self.source.raw_os_error() == Some(NO_LOCKS_AVAILABLE)
+    }
+
     /// Whether nothing may be written there.
     pub fn is_not_allowed(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
@@ -109,6 +121,17 @@ pub fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = file.write_all(&bytes[..bytes.len() / 2]); // what a death or a full disk leaves
     }
     written
+}
+
+/// Writes over the beginning of an open file, and waits until others can see it.
+pub fn overwrite(file: &File, path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::{Seek, SeekFrom};
+    attempt("write", path, || {
+        let mut file = file;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(bytes)?;
+        file.sync_data()
+    })
 }
 
 /// Reads a whole file.

@@ -93,7 +93,15 @@ fn stage_line(run: &Run, at: usize, width: usize, room: u16, now: f64) -> Line<'
 fn bar(stage: &Stage) -> String {
     const WIDTH: usize = 12;
     match (stage.status, stage.share()) {
-        (Status::Waiting | Status::Elsewhere | Status::Skipped | Status::Cached | Status::Done, _)
+        (
+            Status::Waiting
+            | Status::InQueue
+            | Status::Elsewhere
+            | Status::Skipped
+            | Status::Cached
+            | Status::Done,
+            _,
+        )
         | (_, None) => " ".repeat(WIDTH),
         (_, Some(share)) => words::bar(share, WIDTH),
     }
@@ -104,7 +112,7 @@ fn style(status: Status) -> Style {
         Status::Running => Style::new().fg(Color::Cyan),
         Status::Done => Style::new().fg(Color::Green),
         Status::Failed | Status::Lost => Style::new().fg(Color::Red),
-        Status::Stopped | Status::Elsewhere => Style::new().fg(Color::Yellow),
+        Status::Stopped | Status::Elsewhere | Status::InQueue => Style::new().fg(Color::Yellow),
         Status::Waiting | Status::Cached | Status::Skipped => Style::new().add_modifier(Modifier::DIM),
     }
 }

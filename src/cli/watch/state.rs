@@ -57,6 +57,8 @@ pub(super) struct Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Waiting,
+    /// In the queue of a cluster.
+    InQueue,
     /// Another run is making it.
     Elsewhere,
     Running,
@@ -89,6 +91,7 @@ impl Run {
             | Line::Pushed { .. }
             | Line::Unknown => {}
             Line::Started { ref stage, .. }
+            | Line::Submitted { ref stage, .. }
             | Line::Waiting { ref stage }
             | Line::Retried { ref stage, .. }
             | Line::Progress { ref stage, .. }
@@ -167,6 +170,10 @@ impl Stage {
         match line {
             Line::Started { .. } => {
                 (self.status, self.began) = (Status::Running, Some(self.began.unwrap_or(time)));
+            }
+            Line::Submitted { job, .. } => {
+                self.status = Status::InQueue;
+                self.note = format!("job {job}");
             }
             Line::Waiting { .. } => self.status = Status::Elsewhere,
             Line::Retried { error, .. } => self.note = format!("failed, and is tried again: {error}"),

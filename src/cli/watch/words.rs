@@ -10,7 +10,7 @@ pub(super) fn phase(run: &Run, now: f64) -> String {
         Phase::Running => format!("running for {time}"),
         Phase::Ended if run.count(&[Status::Failed]) > 0 => format!("failed after {time}"),
         Phase::Ended if run.count(&[Status::Stopped]) > 0 => format!("stopped after {time}"),
-        Phase::Ended if run.count(&[Status::Waiting, Status::Running]) > 0 => {
+        Phase::Ended if run.count(&[Status::Waiting, Status::InQueue, Status::Running]) > 0 => {
             format!("broke off after {time}")
         }
         Phase::Ended => format!("ended after {time}"),
@@ -29,6 +29,7 @@ pub(super) fn counts(run: &Run) -> String {
 pub(super) fn status(status: Status) -> &'static str {
     match status {
         Status::Waiting => "waiting",
+        Status::InQueue => "in queue",
         Status::Elsewhere => "elsewhere",
         Status::Running => "running",
         Status::Done => "done",

@@ -44,6 +44,7 @@ impl Stage for Claim {
     const SLOTS: &'static [Slot] = &[];
     const OPEN: Option<Slot> = Some(rows::SLOT);
     const OUTPUT: ArtifactType = CLAIM;
+    const LOCAL: bool = true;
     const PUBLISHED: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {

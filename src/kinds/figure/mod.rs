@@ -96,6 +96,7 @@ impl Stage for Figure {
     const ABOUT: &'static str = "draw a table as SVG and PNG";
     const SLOTS: &'static [Slot] = &[Slot::one("table", TABLE)];
     const OUTPUT: ArtifactType = FIGURE;
+    const LOCAL: bool = true;
     const PUBLISHED: bool = true;
 
     fn check(&self) -> Result<(), ParameterError> {

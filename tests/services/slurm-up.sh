@@ -1,0 +1,168 @@
+#!/usr/bin/env bash
+# A real Slurm cluster on loopback, as root, without systemd: munge, slurmctld and some slurmd, from Debian's packages.
+#
+#   slurm-up.sh start [N]          N virtual nodes on this host [2], named n1..nN
+#   slurm-up.sh stop | status | env
+#   slurm-up.sh kill-node NAME     slurmd and all that runs on the node, as a power cut does
+#   slurm-up.sh kill-slurmd NAME   slurmd alone: what runs there goes on
+#   slurm-up.sh start-node NAME
+#   slurm-up.sh kill-controller | start-controller
+#
+# All of it lies under $SLURM_LAB [/tmp/layerwise-slurm]; /etc stays as it is. Where it cannot be had, it says why after "SKIPPED" and
+# ends with 77. Knobs: SLURM_NODE_CPUS [4], SLURM_NODE_MEM [2000 MiB], SLURM_PORT_BASE [17817], SLURM_MINJOBAGE [300 s].
+set -euo pipefail
+LAB=${SLURM_LAB:-/tmp/layerwise-slurm}
+CPUS=${SLURM_NODE_CPUS:-4} MEM=${SLURM_NODE_MEM:-2000} PORT=${SLURM_PORT_BASE:-17817} AGE=${SLURM_MINJOBAGE:-300}
+export SLURM_CONF=$LAB/slurm.conf
+HOST=$(hostname -s)
+
+skip() { echo "SKIPPED: no Slurm cluster here: $*" >&2; exit 77; }
+# Running, and not a zombie: where nobody reaps, a signal still finds those.
+alive() { local p; p=$(cat "$1" 2>/dev/null) && [ -n "$p" ] && [ -e "/proc/$p/status" ] && ! grep -qs '^State:.*Z' "/proc/$p/status"; }
+end_all() { # pid files: TERM, four seconds for all together, KILL
+    local file turn left
+    for file in "$@"; do if alive "$file"; then kill "$(cat "$file")" 2>/dev/null || true; fi; done
+    for turn in $(seq 40); do
+        left=0
+        for file in "$@"; do if alive "$file"; then left=1; fi; done
+        if [ $left = 0 ]; then break; fi
+        sleep .1
+    done
+    for file in "$@"; do if alive "$file"; then kill -9 "$(cat "$file")" 2>/dev/null || true; fi; rm -f "$file"; done
+}
+# Processes that this cluster started on a node (all nodes, without an argument).
+processes_of() {
+    local environ
+    for environ in /proc/[0-9]*/environ; do
+        if { tr '\0' '\n' <"$environ"; } 2>/dev/null | grep -qx "SLURM_CONF=$SLURM_CONF" &&
+            { tr '\0' '\n' <"$environ"; } 2>/dev/null | grep -q "^SLURMD_NODENAME=${1:-}"; then
+            environ=${environ#/proc/}
+            echo "${environ%/environ}"
+        fi
+    done
+}
+
+install() {
+    local want="slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins"
+    if command -v slurmctld slurmd sbatch munged >/dev/null; then return; fi
+    command -v apt-get >/dev/null || skip "its packages are not installed, and there is no apt-get"
+    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=600 -y -q --no-install-recommends $want; } \
+        >"$LAB/apt.log" 2>&1 || skip "apt-get could not install $want ($LAB/apt.log)"
+}
+
+# Version 1 of control groups with memory, so that jobs really run out of it.
+has_cgroup() { [ -w /sys/fs/cgroup/memory ] && [ -e /sys/fs/cgroup/memory/memory.limit_in_bytes ]; }
+
+configure() { # number of nodes
+    local nodes="" i version
+    for i in $(seq "$1"); do
+        nodes+="NodeName=n$i NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((PORT + 10 + i)) CPUs=$CPUS RealMemory=$MEM State=UNKNOWN"$'\n'
+    done
+    local track=linuxproc task=none memory="JobAcctGatherParams=OverMemoryKill"
+    if has_cgroup; then track=cgroup task=cgroup memory=""; fi
+    cat >"$LAB/slurm.conf" <<CONF
+ClusterName=layerwise
+SlurmctldHost=$HOST(127.0.0.1)
+SlurmctldPort=$PORT
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket=$LAB/munge/socket
+CredType=cred/munge
+StateSaveLocation=$LAB/state
+SlurmdSpoolDir=$LAB/spool/%n
+SlurmctldPidFile=$LAB/run/slurmctld.pid
+SlurmdPidFile=$LAB/run/slurmd-%n.pid
+SlurmctldLogFile=$LAB/log/slurmctld.log
+SlurmdLogFile=$LAB/log/slurmd-%n.log
+SwitchType=switch/none
+MpiDefault=none
+ProctrackType=proctrack/$track
+TaskPlugin=task/$task
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+$memory
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=1,sched_min_interval=20000
+DefMemPerCPU=50
+ReturnToService=2
+SlurmctldTimeout=30
+SlurmdTimeout=10
+InactiveLimit=0
+KillWait=2
+UnkillableStepTimeout=60
+MinJobAge=$AGE
+MaxArraySize=10001
+JobRequeue=1
+AccountingStorageType=accounting_storage/none
+${nodes}PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+CONF
+    version=$(slurmd -V | grep -oE '[0-9]+\.[0-9]+' | head -n 1)
+    if has_cgroup; then
+        printf 'CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nConstrainRAMSpace=yes\nConstrainSwapSpace=yes\nConstrainCores=no\n' >"$LAB/cgroup.conf"
+    elif [ "${version%%.*}" -ge 23 ]; then
+        echo CgroupPlugin=disabled >"$LAB/cgroup.conf"
+    else
+        rm -f "$LAB/cgroup.conf"
+    fi
+}
+
+start_munge() {
+    if alive "$LAB/munge/pid"; then return; fi
+    if [ ! -s "$LAB/munge/key" ]; then (umask 077; head -c 1024 /dev/urandom >"$LAB/munge/key"); fi
+    chmod 711 "$LAB/munge"
+    rm -f "$LAB/munge/socket"*
+    munged --key-file="$LAB/munge/key" --socket="$LAB/munge/socket" --pid-file="$LAB/munge/pid" \
+        --log-file="$LAB/munge/log" --seed-file="$LAB/munge/seed" --num-threads=2 2>>"$LAB/log/munge.err"
+}
+start_controller() { if ! alive "$LAB/run/slurmctld.pid"; then slurmctld -f "$SLURM_CONF" "$@"; fi; }
+start_node() { if ! alive "$LAB/run/slurmd-$1.pid"; then mkdir -p "$LAB/spool/$1"; slurmd -N "$1" -f "$SLURM_CONF"; fi; }
+kill_slurmd() { kill -9 "$(cat "$LAB/run/slurmd-$1.pid")"; rm -f "$LAB/run/slurmd-$1.pid"; }
+nodes() { grep -oE '^NodeName=[a-z0-9]+' "$SLURM_CONF" | cut -d= -f2; }
+
+start() {
+    local n=${1:-2} node turn
+    [ "$(id -u)" = 0 ] || skip "only root can start its daemons"
+    mkdir -p "$LAB"/{run,log,state,spool,munge}
+    chmod 755 "$LAB"
+    install
+    if ! alive "$LAB/run/slurmctld.pid"; then configure "$n"; fi
+    start_munge
+    start_controller -i
+    for node in $(nodes); do start_node "$node"; done
+    for turn in $(seq 600); do
+        if [ "$(sinfo -h -N -o '%T' 2>/dev/null | grep -cE '^(idle|mixed|allocated)$')" = "$(nodes | wc -l)" ]; then
+            return
+        fi
+        sleep .1
+    done
+    tail -n 5 "$LAB"/log/*.log >&2
+    skip "it does not come up ($LAB/log)"
+}
+
+stop() {
+    if [ ! -d "$LAB" ]; then return; fi
+    if alive "$LAB/run/slurmctld.pid"; then timeout 5 scancel -u root --quiet 2>/dev/null || true; fi
+    end_all "$LAB"/run/slurmd-*.pid "$LAB/run/slurmctld.pid"
+    end_all "$LAB/munge/pid"
+    # Daemons of steps outlive slurmd on purpose.
+    for pid in $(processes_of); do kill -9 "$pid" 2>/dev/null || true; done
+    for spool in "$LAB"/spool/*; do
+        find /sys/fs/cgroup/*/slurm_"${spool##*/}" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+    done
+}
+
+case "${1:-start}" in
+start) start "${2:-}" ;;
+stop) stop ;;
+status) sinfo -N -l; squeue -a ;;
+env) echo "export SLURM_CONF=$SLURM_CONF" ;;
+kill-slurmd) kill_slurmd "$2" ;;
+kill-node) kill_slurmd "$2"; for pid in $(processes_of "$2"); do kill -9 "$pid" 2>/dev/null || true; done ;;
+start-node) start_node "$2" ;;
+kill-controller) kill -9 "$(cat "$LAB/run/slurmctld.pid")"; rm -f "$LAB/run/slurmctld.pid" ;;
+start-controller) start_controller ;;
+*) sed -n 2,14p "$0"; exit 2 ;;
+esac

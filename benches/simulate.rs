@@ -110,7 +110,7 @@ impl Executor for Simulated {
             let (start, elsewhere) = (Instant::now(), world.spent);
             let mut heard = Vec::new();
             let pause = follower.turn(&mut world, Fate::GoOn, &mut |place, fact| heard.push((place, fact)));
-            told.follower += start.elapsed().saturating_sub(world.spent - elsewhere);
+            told.follower += start.elapsed().saturating_sub(world.spent.saturating_sub(elsewhere));
             told.most_live = told.most_live.max(follower.count());
             for (place, fact) in heard {
                 match fact {
@@ -137,7 +137,8 @@ impl Observer for Silence {
 
 /// Bytes of memory, now and at most.
 fn memory() -> [u64; 2] {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status =
+        layerwise::base::fsx::read_to_string(std::path::Path::new("/proc/self/status")).unwrap_or_default();
     let line = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or_default() * 1024

@@ -32,7 +32,7 @@ pub(super) struct Exec {
     /// Its key: nothing is done if it has another one
     #[arg(long, value_name = "HEX", required_unless_present = "batch", value_parser = parse_key)]
     key: Option<StageKey>,
-    /// Take what is to be done from a batch's folder: the stage at the index SLURM_ARRAY_TASK_ID
+    /// Take what is to be done from a batch's folder: the stage at the index that Slurm gives
     #[arg(long, value_name = "DIR", conflicts_with_all = ["stage", "key"])]
     batch: Option<PathBuf>,
     /// Do it though it is done
@@ -150,13 +150,12 @@ fn order(folder: &Folder, attempt: &Attempt) -> Result<Order, Failure> {
 
 fn perform(order: &Order, teller: Option<Teller>, stop: &Stop) -> Result<(), Failure> {
     check_program(order)?;
-    let project = match teller {
-        Some(_) => Project::open_as_worker(&order.target)?,
-        None => {
-            let mut project = Project::open(&order.target)?;
-            project.store.share()?;
-            project
-        }
+    let project = if teller.is_some() {
+        Project::open_as_worker(&order.target)?
+    } else {
+        let mut project = Project::open(&order.target)?;
+        project.store.share()?;
+        project
     };
     let place = find(&project, order)?;
     let (local, nodes) = (machine::local_data()?, &project.keyed.nodes);
@@ -300,9 +299,9 @@ impl Stop {
     }
 
     fn name(&self) -> &'static str {
-        match self.signal.load(Ordering::Relaxed) as i32 {
-            SIGUSR1 => "USR1",
-            SIGINT => "INT",
+        match i32::try_from(self.signal.load(Ordering::Relaxed)) {
+            Ok(SIGUSR1) => "USR1",
+            Ok(SIGINT) => "INT",
             _ => "TERM",
         }
     }

@@ -22,6 +22,7 @@ use crate::store::Provenance;
 
 /// Arguments of `run`.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Run {
     #[command(flatten)]
     target: Target,

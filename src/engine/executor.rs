@@ -130,7 +130,9 @@ impl Schedule<'_, '_> {
                 self.observer.event(&Event::Retried { node: node(place), error: &error });
             }
             Told::Done(place, result) => {
-                elsewhere.into_iter().for_each(|elsewhere| elsewhere.given -= 1);
+                if let Some(elsewhere) = elsewhere {
+                    elsewhere.given -= 1;
+                }
                 if matches!(result, Err(StageError::Failed { .. })) && !self.around.settings.keep_going {
                     self.around.is_failed.store(true, Ordering::Relaxed);
                 }
@@ -143,7 +145,9 @@ impl Schedule<'_, '_> {
     pub(super) fn abandon(&mut self, has_panicked: bool, mut elsewhere: Option<&mut Elsewhere<'_>>) {
         for place in 0..self.states.len() {
             if matches!(self.states[place], State::Sent) {
-                elsewhere.iter_mut().for_each(|elsewhere| elsewhere.given -= 1);
+                if let Some(elsewhere) = &mut elsewhere {
+                    elsewhere.given -= 1;
+                }
                 let outcome = if has_panicked {
                     let error = StageError::with_hint(
                         "the executor panicked",

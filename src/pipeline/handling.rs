@@ -70,9 +70,9 @@ pub fn arguments(value: &Value) -> Result<Vec<String>, Nonsense> {
     const HINT: &str =
         "write a list of options in quotes, each with its value after '=', as in ['--qos=high']";
     let items = value.as_array().map(|items| items.iter().map(|item| item.as_str()).collect::<Vec<_>>());
-    let is_option = |item: &Option<&str>| item.is_some_and(|item| item.starts_with('-'));
+    let is_option = |item: Option<&str>| item.is_some_and(|item| item.starts_with('-'));
     match items {
-        Some(items) if items.iter().all(is_option) => {
+        Some(items) if items.iter().copied().all(is_option) => {
             Ok(items.into_iter().flatten().map(str::to_owned).collect())
         }
         _ => nonsense(format!("'{}' is not a list of options", text(value)), HINT),

@@ -10,7 +10,7 @@ use crate::base::child;
 use crate::slurm::text::{self, Row};
 
 /// How long one of its programs may take to answer: a controller that is busy takes seconds, one that is away is given up by them.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What a site's own settings for these programs begin with. A run inside a job must not hand on that job's.
 const OF_SLURM: [&str; 7] = ["SLURM_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SRUN_", "SALLOC_"];
 /// Which of them says where the cluster is.

@@ -112,8 +112,10 @@ impl Executor for Slurm<'_> {
                 }
                 tell(told(place, fact));
             });
-            ended.iter().for_each(|place| drop(cluster.tasks.remove(place)));
-            wake = Instant::now() + pause.min(Duration::from_secs(60));
+            for place in ended {
+                cluster.tasks.remove(&place);
+            }
+            wake = Instant::now() + pause.min(Duration::from_mins(1));
             if matches!(wish, Wish::Leave | Wish::Cancel) && !is_open {
                 return;
             }

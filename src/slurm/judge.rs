@@ -10,7 +10,7 @@ use crate::slurm::batch::End;
 use crate::slurm::text::State;
 
 /// How long files may take to be seen on another host.
-pub(super) const FILES: Duration = Duration::from_secs(60);
+pub(super) const FILES: Duration = Duration::from_mins(1);
 /// How long Slurm may take to say how a job ended that has said so itself.
 const SLURM: Duration = Duration::from_secs(30);
 /// How long a job's own word may take to be seen, when Slurm says that it failed.
@@ -170,6 +170,8 @@ mod tests {
         End::Failed { error: words.to_owned(), hint: None }
     }
 
+    type Right = Box<dyn Fn(&Verdict) -> bool>;
+
     /// The situations that were observed, by their numbers.
     #[test]
     fn what_slurm_reports_is_understood() {
@@ -178,7 +180,6 @@ mod tests {
         let lost = |is_the_node| move |v: &Verdict| matches!(v, Verdict::Lost { is_the_node: is, .. } if *is == is_the_node);
         let says = |word: &'static str| move |v: &Verdict| matches!(v, Verdict::Failed { error, .. } if error.contains(word));
         let is = |right: Verdict| move |v: &Verdict| *v == right;
-        type Right = Box<dyn Fn(&Verdict) -> bool>;
         let rows: Vec<(Verdict, Right)> = vec![
             // exit 7; a signal; a program that is not there; no folder for its output
             (verdict(Some(State::Failed), None, Some((7, 0)), "", 20), Box::new(says("code 7"))),

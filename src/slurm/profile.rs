@@ -71,6 +71,7 @@ impl Profile {
         let document = Document::parse(name, text).map_err(|error| fail(vec![error]))?;
         let mut reader = Reader { document: &document, errors: Vec::new() };
         let profile = reader.profile();
+        reader.errors.sort_by_key(|error| error.span.as_ref().map(|span| span.start));
         if reader.errors.is_empty() { Ok(profile) } else { Err(fail(reader.errors)) }
     }
 }

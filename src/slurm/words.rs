@@ -70,7 +70,7 @@ pub(super) fn out_of_memory(corpse: &Corpse, more: Option<&Request>) -> StageErr
     let had = corpse.request.memory.map_or("what the cluster gives by default".to_owned(), memory);
     let mut text = format!("job {} ran out of memory{}: it had {had}", corpse.job, corpse.place());
     if let Some(more) = more.and_then(|more| more.memory) {
-        text += &format!(", the next attempt has {}", memory(more));
+        text = format!("{text}, the next attempt has {}", memory(more));
     }
     text += &corpse.tail();
     StageError::with_hint(
@@ -81,11 +81,11 @@ pub(super) fn out_of_memory(corpse: &Corpse, more: Option<&Request>) -> StageErr
 
 /// Its time was over.
 pub(super) fn out_of_time(corpse: &Corpse, more: Option<&Request>) -> StageError {
-    let minutes = |request: &Request| request.time.map(|time| format!("{} min", time.as_secs().div_ceil(60)));
-    let had = minutes(&corpse.request).unwrap_or_else(|| "what the cluster gives by default".to_owned());
+    let time = |request: &Request| request.time.map(|time| length(time.as_secs()));
+    let had = time(&corpse.request).unwrap_or_else(|| "what the cluster gives by default".to_owned());
     let mut text = format!("job {} ran out of time{}: it had {had}", corpse.job, corpse.place());
-    if let Some(more) = more.and_then(minutes) {
-        text += &format!(", the next attempt has {more}");
+    if let Some(more) = more.and_then(time) {
+        text = format!("{text}, the next attempt has {more}");
     }
     StageError::with_hint(
         text,
@@ -98,6 +98,15 @@ pub(super) fn lost(corpse: &Corpse, why: &str, is_again: bool) -> StageError {
     let again = if is_again { "; it is submitted again" } else { "; it was submitted again often enough" };
     let text = format!("job {} is lost{}: {why}{again}", corpse.job, corpse.place());
     StageError::with_hint(text, "look at the nodes with 'sinfo -R', and run the same command again")
+}
+
+/// `90 s`, `30 min`, `4 h`.
+fn length(seconds: u64) -> String {
+    match seconds {
+        0..300 => format!("{seconds} s"),
+        300..36_000 => format!("{} min", seconds.div_ceil(60)),
+        _ => format!("{} h", seconds.div_ceil(3600)),
+    }
 }
 
 /// `512 MiB`, `4 GiB`.

@@ -130,6 +130,7 @@ pub enum ParseError {
 }
 
 /// A row of the registry.
+#[expect(clippy::struct_excessive_bools, reason = "each is a constant of the stage")]
 pub struct Kind {
     /// The word in the pipeline file.
     pub name: &'static str,

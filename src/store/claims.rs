@@ -23,7 +23,7 @@ pub(super) const FOLDER: &str = "claims";
 /// How often a holder raises its counter.
 const BEAT: Duration = Duration::from_secs(10);
 /// For how long a file must not change until its holder is taken for dead.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The claims of this process, and what it saw of others.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Claims {
     pub(super) fn are_alive(&self) -> Result<bool, FileError> {
         let look = || -> Result<BTreeMap<String, Vec<u8>>, FileError> {
             let names = fsx::list(&self.folder)?.into_iter().filter(|name| !name.starts_with('.'));
-            names.map(|name| Ok((name.clone(), self.text(&self.folder.join(name))?))).collect()
+            names.map(|name| Ok((name.clone(), Self::text(&self.folder.join(name))?))).collect()
         };
         let (first, start) = (look()?, Instant::now());
         if first.is_empty() {
@@ -120,7 +120,7 @@ impl Claims {
 
     /// Whether a claim did not change for too long; it is out of the way then.
     fn is_dead(&self, path: &Path) -> Result<bool, FileError> {
-        let text = self.text(path)?;
+        let text = Self::text(path)?;
         let mut state = self.state();
         let (seen, since) =
             state.seen.entry(path.to_owned()).or_insert_with(|| (text.clone(), Instant::now()));
@@ -138,7 +138,7 @@ impl Claims {
             Err(error) if error.is_not_found() => return Ok(true), // another was faster
             moved => moved?,
         }
-        let is_the_dead = self.text(&aside)? == text;
+        let is_the_dead = Self::text(&aside)? == text;
         if !is_the_dead {
             // Another moved the dead one and claimed between our look and our move: that claim goes back.
             let _ = fsx::hard_link(&aside, path);
@@ -148,7 +148,7 @@ impl Claims {
     }
 
     /// What a claim says; nothing, if it is gone.
-    fn text(&self, path: &Path) -> Result<Vec<u8>, FileError> {
+    fn text(path: &Path) -> Result<Vec<u8>, FileError> {
         match fsx::read(path) {
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             text => text,
@@ -173,7 +173,7 @@ impl Held {
 impl Drop for Claim {
     fn drop(&mut self) {
         let held = self.claims.state().held.remove(&self.path);
-        let text = self.claims.text(&self.path).unwrap_or_default();
+        let text = Claims::text(&self.path).unwrap_or_default();
         // Whoever took us for dead has a claim of that name now.
         if held.is_some_and(|held| text.starts_with(held.nonce.as_bytes())) {
             let _ = fsx::remove_file(&self.path);

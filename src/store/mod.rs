@@ -269,15 +269,12 @@ impl Store {
         let Some(lease) = self.leases.take(&self.root.join("leases").join(key.to_string()))? else {
             return Ok(Begin::Busy);
         };
-        let claim = match &self.claims {
-            None => None,
-            Some(claims) => match claims.take(&key.to_string())? {
-                Some(claim) => Some(claim),
-                None => {
-                    self.leases.give_back(lease);
-                    return Ok(Begin::Busy);
-                }
-            },
+        let claim = match self.claims.as_ref().map(|claims| claims.take(&key.to_string())).transpose()? {
+            Some(None) => {
+                self.leases.give_back(lease);
+                return Ok(Begin::Busy);
+            }
+            claim => claim.flatten(),
         };
         // Looked up under the lease: another process may have finished between the plan and now.
         match self.find(key)? {

@@ -132,9 +132,9 @@ fn a_run_on_the_cluster_gives_the_files_of_a_local_one() {
     assert_eq!(site.run(&["verify"]).code, 0);
 }
 
-/// `hard` also kills what ran on the node; otherwise that goes on, and two do the same work at once.
+/// `kill-node` also kills what ran there; after `kill-slurmd` that goes on, and two may do the same work at once.
 fn lose_a_node(how: &str) {
-    let text = quick(60);
+    let text = quick(20);
     let Some(site) = Site::with(Space::new().write(QUICK, &text), "") else { return };
     let child = site.start(&["run", QUICK, "--executor", "slurm"]);
     let (_, node) = until("the training runs", running);
@@ -310,7 +310,7 @@ fn a_controller_that_goes_away_is_waited_for() {
         let queue = slurm("squeue", &["-h", "-t", "running", "-o", "%M"]);
         queue.lines().any(|time| time == "0:03").then_some(())
     });
-    service(&["kill-controller"]);
+    service(&["stop-controller"]);
     std::thread::sleep(Duration::from_secs(15));
     service(&["start-controller"]);
     let ran = Site::end(child);

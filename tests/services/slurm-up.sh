@@ -6,7 +6,7 @@
 #   slurm-up.sh kill-node NAME     slurmd and all that runs on the node, as a power cut does
 #   slurm-up.sh kill-slurmd NAME   slurmd alone: what runs there goes on
 #   slurm-up.sh start-node NAME
-#   slurm-up.sh kill-controller | start-controller
+#   slurm-up.sh stop-controller | start-controller
 #
 # All of it lies under $SLURM_LAB [/tmp/layerwise-slurm]; /etc stays as it is. Where it cannot be had, it says why after "SKIPPED" and
 # ends with 77. Knobs: SLURM_NODE_CPUS [4], SLURM_NODE_MEM [2000 MiB], SLURM_PORT_BASE [17817], SLURM_MINJOBAGE [300 s].
@@ -160,9 +160,18 @@ stop) stop ;;
 status) sinfo -N -l; squeue -a ;;
 env) echo "export SLURM_CONF=$SLURM_CONF" ;;
 kill-slurmd) kill_slurmd "$2" ;;
-kill-node) kill_slurmd "$2"; for pid in $(processes_of "$2"); do kill -9 "$pid" 2>/dev/null || true; done ;;
-start-node) start_node "$2" ;;
-kill-controller) kill -9 "$(cat "$LAB/run/slurmctld.pid")"; rm -f "$LAB/run/slurmctld.pid" ;;
+kill-node)
+    kill_slurmd "$2"
+    pids=$(processes_of "$2")
+    # Those that would report the end of a job go before it.
+    for pid in $pids; do
+        parent=$(awk '/^PPid:/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true)
+        if grep -qs '^slurmstepd' "/proc/$parent/comm"; then kill -9 "$parent" 2>/dev/null || true; fi
+    done
+    for pid in $pids; do kill -9 "$pid" 2>/dev/null || true; done
+    ;;
+start-node) start_node "$2"; scontrol update nodename="$2" state=resume 2>/dev/null || true ;;
+stop-controller) end_all "$LAB/run/slurmctld.pid" ;;
 start-controller) start_controller ;;
 *) sed -n 2,14p "$0"; exit 2 ;;
 esac

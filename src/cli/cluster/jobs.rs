@@ -29,7 +29,9 @@ impl Jobs {
         let name = job_name(&project.keyed.pipeline, &project.store_folder())?;
         let rows = client::queue(&name).ok().map(|rows| {
             let mut by_job: BTreeMap<u64, Vec<Row>> = BTreeMap::new();
-            rows.into_iter().for_each(|row| by_job.entry(row.job).or_default().push(row));
+            for row in rows {
+                by_job.entry(row.job).or_default().push(row);
+            }
             by_job
         });
         Ok(Some(Self { folder, rows }))

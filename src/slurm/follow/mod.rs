@@ -59,6 +59,7 @@ pub struct Follower {
 
 /// A node that has a job, or will have when the cluster answers.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each was seen or told by itself")]
 struct Live {
     job: Job,
     batch: u32,

@@ -35,8 +35,8 @@ impl Follower {
             };
             let post_mortem = is_bad.then(|| (exit, log.clone()));
             let known = Known {
-                state: live.state.map(|(state, since)| (state, now - since)),
-                end: live.end.as_ref().map(|(end, since)| (end, now - *since)),
+                state: live.state.map(|(state, since)| (state, now.saturating_sub(since))),
+                end: live.end.as_ref().map(|(end, since)| (end, now.saturating_sub(*since))),
                 exit,
                 log: log.clone(),
             };
@@ -44,7 +44,9 @@ impl Follower {
                 Verdict::Open => missing(live, now),
                 verdict => verdict,
             };
-            self.live.get_mut(&place).into_iter().for_each(|live| live.post_mortem = post_mortem.clone());
+            if let Some(live) = self.live.get_mut(&place) {
+                live.post_mortem = post_mortem;
+            }
             self.act(world, place, verdict, log, tell);
         }
     }
@@ -113,6 +115,7 @@ impl Follower {
         now.saturating_sub(since.unwrap_or(now))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the world and who is told go through all of these")]
     fn again_or_end<W: World>(
         &mut self,
         world: &mut W,
@@ -132,9 +135,9 @@ impl Follower {
         let mut job = live.job;
         job.request = Arc::new(request);
         if is_growth {
-            job.growths += 1
+            job.growths += 1;
         } else {
-            job.losses += 1
+            job.losses += 1;
         }
         self.add(job);
     }

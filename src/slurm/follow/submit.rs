@@ -75,9 +75,9 @@ impl Follower {
             }
             Submission::Full(words) => {
                 let hint = "lower 'submitted' in the profile slurm.yaml, or wait until jobs of other runs have ended";
-                self.refuse(world, &batch, ours, &words, hint, tell);
+                refuse(world, &batch, ours, (&words, hint), tell);
             }
-            Submission::Refused(words, hint) => self.refuse(world, &batch, ours, &words, &hint, tell),
+            Submission::Refused(words, hint) => refuse(world, &batch, ours, (&words, &hint), tell),
         }
         self.queue.hurry(now);
         self.folders.hurry(now);
@@ -87,21 +87,6 @@ impl Follower {
         for (index, job) in jobs.into_iter().enumerate() {
             world.release(job.key, &Attempt { batch: batch.to_owned(), index: index as u32 });
             self.add(job);
-        }
-    }
-
-    fn refuse<W: World>(
-        &mut self,
-        world: &mut W,
-        batch: &str,
-        jobs: Vec<Job>,
-        words: &str,
-        hint: &str,
-        tell: Tell<'_, W::Result>,
-    ) {
-        for (index, job) in jobs.into_iter().enumerate() {
-            world.release(job.key, &Attempt { batch: batch.to_owned(), index: index as u32 });
-            tell(job.place, Fact::Done(Err(StageError::with_hint(words.to_owned(), hint))));
         }
     }
 
@@ -182,5 +167,19 @@ impl Follower {
             }
         }
         Some((live, attempt))
+    }
+}
+
+/// Ends what the cluster does not take.
+fn refuse<W: World>(
+    world: &mut W,
+    batch: &str,
+    jobs: Vec<Job>,
+    (words, hint): (&str, &str),
+    tell: Tell<'_, W::Result>,
+) {
+    for (index, job) in jobs.into_iter().enumerate() {
+        world.release(job.key, &Attempt { batch: batch.to_owned(), index: index as u32 });
+        tell(job.place, Fact::Done(Err(StageError::with_hint(words.to_owned(), hint))));
     }
 }

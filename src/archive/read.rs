@@ -297,7 +297,10 @@ impl<'a> Reader<'a> {
             bag::MANIFEST => {
                 check(path, self.tags.get(path).copied(), Sha::of(bytes))?;
                 self.payload = bag::parse_manifest(text).ok_or_else(wrong)?;
-                let is_payload = |path: &String| name::is_safe_path(path) && path.starts_with(PAYLOAD);
+                if let Some(path) = self.payload.keys().find(|path| !name::is_safe_path(path)) {
+                    return Err(Problem::file(path, "has a name that no archive has"));
+                }
+                let is_payload = |path: &String| path.starts_with(PAYLOAD);
                 let count = self.info.as_ref().map(|info| info.files);
                 if !self.payload.keys().all(is_payload) || count != Some(self.payload.len() as u64) {
                     return Err(wrong());

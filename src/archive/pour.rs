@@ -47,6 +47,8 @@ pub(super) struct Pouring {
     awaited: VecDeque<Awaited>,
     /// Of the files that are done: what they are.
     done: Vec<(String, Sums)>,
+    /// Whether a file was not right, which was told.
+    has_failed: bool,
 }
 
 impl Pouring {
@@ -72,7 +74,14 @@ impl Pouring {
                 }
             }
         });
-        Self { to: [to_lay, to_sum], laid, summed, awaited: VecDeque::new(), done: Vec::new() }
+        Self {
+            to: [to_lay, to_sum],
+            laid,
+            summed,
+            awaited: VecDeque::new(),
+            done: Vec::new(),
+            has_failed: false,
+        }
     }
 
     /// Hands over a file, which must have this size and hash.
@@ -99,7 +108,7 @@ impl Pouring {
         }
         self.send(|| Step::End);
         self.awaited.push_back(Awaited { path: path.to_owned(), size, expected });
-        self.settle(false)
+        self.settle(false).inspect_err(|_| self.has_failed = true)
     }
 
     /// A thread that is gone is noticed when its answer is awaited.
@@ -129,7 +138,9 @@ impl Pouring {
 
     /// Waits until all that was handed over is hashed and laid: what each file is, if all are right.
     pub(super) fn end(&mut self) -> Result<Vec<(String, Sums)>, Problem> {
-        self.settle(true)?;
+        if !self.has_failed {
+            self.settle(true)?;
+        }
         Ok(std::mem::take(&mut self.done))
     }
 }

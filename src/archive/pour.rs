@@ -91,9 +91,9 @@ impl Pouring {
         size: u64,
         expected: Sha,
         bytes: &mut dyn Read,
-        to: Option<PathBuf>,
+        to: Option<&Path>,
     ) -> Result<(), Problem> {
-        self.send(|| Step::Begin(to.clone()));
+        self.send(|| Step::Begin(to.map(Path::to_owned)));
         let mut left = size;
         while left > 0 {
             let mut chunk = Vec::with_capacity(left.min(CHUNK) as usize);

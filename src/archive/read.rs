@@ -326,7 +326,7 @@ impl<'a> Reader<'a> {
         }
         let to = (self.place)(path);
         if !holdings::is_looked_into(path) && !self.may_be_pipeline(path, size) {
-            return self.pouring.pour(path, size, expected, bytes, to);
+            return self.pouring.pour(path, size, expected, bytes, to.as_deref());
         }
         let text = self.text(path, size, bytes)?;
         let sums = Sums::of(&text);

@@ -48,7 +48,7 @@ pub(super) fn retries(most: usize) -> RetryConfig {
         max_backoff: Duration::from_secs(10),
         base: 2.0,
     };
-    RetryConfig { backoff, max_retries: most, retry_timeout: Duration::from_secs(120) }
+    RetryConfig { backoff, max_retries: most, retry_timeout: Duration::from_mins(2) }
 }
 
 /// A slow network is no error, a silent one is.
@@ -56,7 +56,7 @@ fn client() -> ClientOptions {
     ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(Duration::from_secs(10))
-        .with_read_timeout(Duration::from_secs(60))
+        .with_read_timeout(Duration::from_mins(1))
 }
 
 /// Makes a client. A folder that is not there is made only if it `is_made`.

@@ -150,17 +150,16 @@ async fn one(
     let at = format!("{FOLDER}/{name}");
     let file = kept.join(name.to_string());
     let is_right = |bytes: &Vec<u8>| Digest::of(bytes) == name;
-    let bytes = match fsx::read(&file).ok().filter(is_right) {
-        Some(bytes) => bytes,
-        None => {
-            let Some(bytes) = wire.get(&at, LONGEST).await? else { return Ok(Read::Gone) };
-            if !is_right(&bytes) {
-                return Ok(Read::Damaged);
-            }
-            // A store that may only be read asks again next time.
-            let _ = fsx::place(&file, &bytes);
-            bytes
+    let bytes = if let Some(bytes) = fsx::read(&file).ok().filter(is_right) {
+        bytes
+    } else {
+        let Some(bytes) = wire.get(&at, LONGEST).await? else { return Ok(Read::Gone) };
+        if !is_right(&bytes) {
+            return Ok(Read::Damaged);
         }
+        // A store that may only be read asks again next time.
+        let _ = fsx::place(&file, &bytes);
+        bytes
     };
     if let Some(trusted) = trusted
         && !is_signed(wire, &bytes, &signatures, trusted).await?

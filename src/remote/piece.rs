@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_back() {
-        for bytes in [&b""[..], b"x", &[7; 100_000]] {
+        for bytes in [&b""[..], b"x", &vec![7; 100_000]] {
             let frame = pack(bytes);
             let (digest, size) = (Digest::of(bytes), bytes.len() as u64);
             assert!(frame.len() as u64 <= longest(size));

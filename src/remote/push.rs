@@ -61,6 +61,9 @@ enum Item {
     Record(StageKey, Vec<u8>),
 }
 
+/// A pack, and where in it each item is: offset and length.
+type Built = (Vec<u8>, Vec<(u64, u64)>);
+
 /// What goes under one index.
 #[derive(Default)]
 struct Batch {
@@ -246,7 +249,7 @@ fn chunks(batch: &Batch) -> Vec<Vec<Item>> {
 }
 
 /// Packs items, each alone, so that one can be had without the others.
-fn build(store: &Store, items: &[Item]) -> Result<(Vec<u8>, Vec<(u64, u64)>), RemoteError> {
+fn build(store: &Store, items: &[Item]) -> Result<Built, RemoteError> {
     let frame = |item: &Item| match item {
         Item::Record(_, text) => Ok(piece::pack(text)),
         Item::Object(output) => {

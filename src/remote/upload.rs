@@ -1,7 +1,7 @@
 //! One large object on its way: packed as it is read, in parts if it is very large.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
@@ -40,7 +40,7 @@ pub(super) async fn object(
     let reader = {
         let (path, output) = (path.to_owned(), output.clone());
         let size = if output.size <= WHOLE { usize::MAX } else { part as usize };
-        spawn_blocking(move || read(path, &output, size, sender))
+        spawn_blocking(move || read(&path, &output, size, sender))
     };
     let first = parts.recv().await.unwrap_or_default();
     // Whether all was read, and is right, is known before a whole object is sent, and before one in parts is complete.
@@ -82,9 +82,9 @@ pub(super) async fn object(
 }
 
 /// Reads and packs an object, and checks that it is what its name says.
-fn read(path: PathBuf, output: &Output, part: usize, sender: Sender<Vec<u8>>) -> Result<(), RemoteError> {
-    let mut file = fsx::open(&path)?;
-    let blame = |error: io::Error| FileError::new("read", &path, error);
+fn read(path: &Path, output: &Output, part: usize, sender: Sender<Vec<u8>>) -> Result<(), RemoteError> {
+    let mut file = fsx::open(path)?;
+    let blame = |error: io::Error| FileError::new("read", path, error);
     let mut encoder =
         Encoder::new(Parts { buffer: Vec::new(), part, sender }, piece::LEVEL).map_err(blame)?;
     let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; CHUNK]);

@@ -144,8 +144,8 @@ impl Store {
             self.dead_notes(&keys)?,
             self.temporary_files()?,
             self.old_submissions(keep.unused_for)?,
-            self.old_files(self.root.join("quarantine"), keep.unused_for)?,
-            self.old_files(self.indices(), keep.unused_for)?,
+            old_files(&self.root.join("quarantine"), keep.unused_for)?,
+            old_files(&self.indices(), keep.unused_for)?,
         ];
         garbage.extend(others.into_iter().flatten().map(|path| Garbage { what: What::Other, path }));
         Ok(garbage)
@@ -213,11 +213,6 @@ impl Store {
             .map(|name| self.root.join(name))
             .collect())
     }
-
-    fn old_files(&self, folder: PathBuf, unused_for: Duration) -> Result<Vec<PathBuf>, StoreError> {
-        let paths = list(&folder)?.into_iter().map(|name| folder.join(name));
-        Ok(paths.filter(|path| is_unused(path, unused_for)).collect())
-    }
 }
 
 impl Freed {
@@ -238,6 +233,12 @@ impl Freed {
 
 fn remove(path: &Path) -> Result<(), FileError> {
     if fsx::is_dir(path) { fsx::remove_dir_all(path) } else { fsx::remove_file(path) }
+}
+
+/// Files of a folder that nobody used lately.
+fn old_files(folder: &Path, unused_for: Duration) -> Result<Vec<PathBuf>, FileError> {
+    let paths = list(folder)?.into_iter().map(|name| folder.join(name));
+    Ok(paths.filter(|path| is_unused(path, unused_for)).collect())
 }
 
 fn is_unused(path: &Path, for_long: Duration) -> bool {

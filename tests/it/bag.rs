@@ -35,10 +35,7 @@ impl Bag {
 
     /// All files in their order, the manifests made anew.
     pub(crate) fn sealed(&self) -> Vec<(String, Vec<u8>)> {
-        let line = |path: &str, bytes: &[u8]| {
-            let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{hex}  {path}\n")
-        };
+        let line = |path: &str, bytes: &[u8]| format!("{:x}  {path}\n", Sha256::digest(bytes));
         let is_payload = |path: &str| path.starts_with("data/");
         let payload = || self.files.iter().filter(|(path, _)| is_payload(path));
         let bytes: usize = payload().map(|(_, bytes)| bytes.len()).sum();

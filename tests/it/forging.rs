@@ -131,7 +131,7 @@ const CASES: &[Case] = &[
                 let mut other = r["outputs"][0].clone();
                 other["name"] = json!("two.txt/x");
                 r["outputs"].as_array_mut().unwrap().push(other);
-            })
+            });
         },
         "its stage 'two' has a record with names that no output has",
     ),
@@ -141,7 +141,7 @@ const CASES: &[Case] = &[
             bag.edit(&bag.record("two"), |r| {
                 let other = r["outputs"][0].clone();
                 r["outputs"].as_array_mut().unwrap().push(other);
-            })
+            });
         },
         "its stage 'two' has a record with names that no output has",
     ),
@@ -180,10 +180,10 @@ const CASES: &[Case] = &[
     ),
     (
         "pipeline of another name",
-        |bag| bag.name = "quick".to_owned(),
+        |bag| "quick".clone_into(&mut bag.name),
         "is no lock of this version, or missing",
     ),
-    ("folder that leads out", |bag| bag.name = "..".to_owned(), "has a name that no archive has"),
+    ("folder that leads out", |bag| "..".clone_into(&mut bag.name), "has a name that no archive has"),
     (
         "published file that leads out",
         |bag| bag.edit(LOCK, |lock| lock["published"]["../../x.csv"] = json!("00".repeat(32))),

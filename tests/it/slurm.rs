@@ -240,7 +240,7 @@ stages:
     let Some(site) = Site::with(Space::new().write(file, text), "") else { return };
     let ran = site.run(&["run", file, "--executor", "slurm"]);
     assert_eq!((ran.code, site.batches()), (1, 1), "{ran:#?}");
-    assert!(ran.stderr.contains("there is no such thing") && ran.stderr.contains("7"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("there is no such thing") && ran.stderr.contains('7'), "{}", ran.stderr);
     let Some(site) = Site::with(Space::new().write(file, text), "partition: nope\n") else { return };
     let ran = site.run(&["run", file, "--executor", "slurm"]);
     assert_eq!(ran.code, 1, "{ran:#?}");

@@ -32,7 +32,7 @@ impl Opened {
         let lacking = statuses.filter(|(_, status)| matches!(status, Status::Miss(_)));
         let lacking = lacking.map(|(node, _)| node.key).collect();
         let (mut records, wrong) = self.remote.records(&self.there, &lacking)?;
-        self.tell_refused(project, wrong.into_iter().map(|key| (key, Refusal::Record)), is_json)?;
+        tell_refused(project, wrong.into_iter().map(|key| (key, Refusal::Record)), is_json)?;
         let found = records.len();
         let is_named = target::select(keyed, &wish.targets)?;
         let looks_at = |place: usize| {
@@ -71,23 +71,22 @@ impl Opened {
             (results, objects) = (results + taken.results, objects + taken.objects);
             (bytes, received) = (bytes + taken.bytes, received + taken.received);
             taken.refused.keys().for_each(|key| _ = records.remove(key));
-            self.tell_refused(project, taken.refused.into_iter(), is_json)?;
+            tell_refused(project, taken.refused.into_iter(), is_json)?;
         }
     }
+}
 
-    fn tell_refused(
-        &self,
-        project: &Project,
-        refused: impl Iterator<Item = (StageKey, Refusal)>,
-        is_json: bool,
-    ) -> Result<(), Failure> {
-        for (key, why) in refused {
-            let node = project.keyed.nodes.iter().find(|node| node.key == key);
-            let stage = node.map(|node| node.node.to_string()).unwrap_or_default();
-            tell(&Line::Refused { stage, why: why.to_string() }, is_json)?;
-        }
-        Ok(())
+fn tell_refused(
+    project: &Project,
+    refused: impl Iterator<Item = (StageKey, Refusal)>,
+    is_json: bool,
+) -> Result<(), Failure> {
+    for (key, why) in refused {
+        let node = project.keyed.nodes.iter().find(|node| node.key == key);
+        let stage = node.map(|node| node.node.to_string()).unwrap_or_default();
+        tell(&Line::Refused { stage, why: why.to_string() }, is_json)?;
     }
+    Ok(())
 }
 
 /// Keeps the records of what is done there, so that what is made from it here can be followed back.

@@ -23,8 +23,11 @@ const VARIABLE: &str = "LAYERWISE_REMOTE";
 /// Options of every command that talks to a remote.
 #[derive(Args)]
 pub(super) struct Shared {
-    /// The shared cache: s3://bucket/…, gs://…, az://…, https://… (to read), or a folder [default: $LAYERWISE_REMOTE]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The shared cache: s3://bucket/…, gs://…, az://…, https://… (to read), or a folder [default: $LAYERWISE_REMOTE]"
+    )]
     remote: Option<String>,
     /// Believe only what the owner of this minisign key vouches for
     #[arg(long, value_name = "FILE.pub")]

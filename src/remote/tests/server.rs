@@ -1,5 +1,6 @@
 //! A web server of a folder, which may lie.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
@@ -88,7 +89,7 @@ fn answer_all(mut stream: TcpStream, folder: &Path, lie: &Lie<'_>) -> Option<()>
     let mut head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n");
     head += "last-modified: Thu, 01 Jan 2026 00:00:00 GMT\r\netag: \"x\"\r\n";
     if let Some((Range { start, end }, total)) = range {
-        head += &format!("content-range: bytes {start}-{}/{total}\r\n", end - 1);
+        write!(head, "content-range: bytes {start}-{}/{total}\r\n", end - 1).ok()?;
     }
     stream.write_all((head + "\r\n").as_bytes()).ok()?;
     stream.write_all(&body).ok()

@@ -30,6 +30,7 @@ mod read;
 mod readme;
 mod seal;
 mod stages;
+mod volumes;
 mod write;
 
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub use holdings::Holdings;
 pub use import::{ImportError, Imported, import};
 pub use read::{Problem, ReadError, read};
 pub use seal::Sealed;
-pub use write::write;
+pub use write::{Packing, write};
 
 /// Format of an archive: raised when an older reader would misunderstand it.
 pub const FORMAT: u32 = 1;

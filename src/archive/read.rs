@@ -3,8 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use tar::EntryType;
@@ -16,6 +15,7 @@ use crate::archive::holdings::{self, Holdings};
 use crate::archive::paths::PAYLOAD;
 use crate::archive::pour::Pouring;
 use crate::archive::stages::Texts;
+use crate::archive::volumes::Volumes;
 use crate::base::digest::{Sha, Sums};
 use crate::base::fsx::{self, FileError};
 use crate::base::name;
@@ -43,6 +43,8 @@ const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 pub enum Problem {
     #[error("it is no archive: it is not compressed by zstd")]
     NotOne,
+    #[error("its volume '{volume}' {what}")]
+    Volume { volume: String, what: &'static str },
     #[error("it cannot be unpacked: {cause}")]
     Packing { cause: io::Error },
     #[error("it is of format {format}, and this version reads {FORMAT}")]
@@ -100,19 +102,21 @@ pub fn read(
     progress: &dyn Fn(u64, u64),
 ) -> Result<Holdings, ReadError> {
     let read = || {
-        let mut input = fsx::open(file)?;
-        let (mut magic, unreadable) = ([0; 4], |e| FileError::new("read", file, e));
-        let is_one = input.read_exact(&mut magic).is_ok() && magic == MAGIC;
-        input.rewind().map_err(unreadable)?;
-        if !is_one {
+        let mut input = Volumes::open(file)?;
+        let (size, short, mut magic) = (input.size(), input.is_short(), [0; 4]);
+        if input.read_exact(&mut magic).is_err() || magic != MAGIC {
             return Err(Problem::NotOne);
         }
-        let size = input.metadata().map_err(|e| FileError::new("inspect", file, e))?.len();
-        let input = Told { file: input, done: 0, total: size, progress };
+        let input = Told { input: magic.chain(input), done: 0, total: size, progress };
         let packing = |cause| Problem::Packing { cause };
         let mut decoder = Decoder::new(input).map_err(packing)?;
         decoder.window_log_max(WINDOW_LOG).map_err(packing)?;
-        let holdings = read_tar(decoder, size, place)?;
+        let holdings = read_tar(decoder, size, place).map_err(|problem| match (problem, short) {
+            (Problem::Packing { cause }, Some(short)) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                short
+            }
+            (problem, _) => problem,
+        })?;
         trusted.map(|trusted| holdings.signer(trusted)).transpose()?;
         Ok(holdings)
     };
@@ -371,17 +375,17 @@ pub(super) fn check(path: &str, expected: Option<Sha>, found: Sha) -> Result<(),
     }
 }
 
-/// A file that tells how far it was read.
-struct Told<'a> {
-    file: File,
+/// Bytes that tell how far they were read.
+struct Told<'a, R> {
+    input: R,
     done: u64,
     total: u64,
     progress: &'a dyn Fn(u64, u64),
 }
 
-impl Read for Told<'_> {
+impl<R: Read> Read for Told<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = self.input.read(buffer)?;
         self.done += count as u64;
         (self.progress)(self.done, self.total);
         Ok(count)

@@ -1,14 +1,14 @@
 //! The file: tar, compressed by zstd. Nothing in it depends on the day, the machine or the number of threads.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tar::{Builder, EntryType, Header};
 use zstd::stream::write::Encoder;
 
 use crate::archive::contents::Content;
 use crate::archive::seal::Sealed;
+use crate::archive::volumes;
 use crate::base::digest::Sums;
 use crate::base::fsx::{self, FileError};
 
@@ -17,31 +17,45 @@ const TIME: u64 = 315_532_800;
 /// What is written to the disk at a time.
 const BUFFER: usize = 1 << 20;
 
-/// Writes an archive whole or not at all; `progress` is told the bytes packed and those in all.
+/// How an archive is packed.
+#[derive(Debug, Clone, Copy)]
+pub struct Packing {
+    /// How hard zstd tries, from 1 to 19.
+    pub level: i32,
+    /// Threads that compress; the bytes do not depend on it.
+    pub threads: usize,
+    /// Bytes of a volume, if it is to be in volumes.
+    pub volume: Option<u64>,
+}
+
+/// Writes an archive whole or not at all: the files. `progress` is told the bytes packed and those in all.
 pub fn write(
     sealed: &Sealed,
     file: &Path,
-    level: i32,
-    threads: usize,
+    packing: Packing,
     progress: &dyn Fn(u64, u64),
-) -> Result<(), FileError> {
-    fsx::fill_atomic(file, &|temporary| {
+) -> Result<Vec<PathBuf>, FileError> {
+    let fill = |out: &mut dyn Write| {
         let failed = |error| FileError::new("write", file, error);
-        let out = BufWriter::with_capacity(BUFFER, fsx::create(temporary)?);
-        let mut encoder = Encoder::new(out, level).map_err(failed)?;
+        let mut encoder = Encoder::new(out, packing.level).map_err(failed)?;
         // With one worker too: the bytes are those of many, which without a worker they are not.
-        encoder.multithread(threads.max(1) as u32).map_err(failed)?;
+        encoder.multithread(packing.threads.max(1) as u32).map_err(failed)?;
         encoder.include_checksum(true).map_err(failed)?;
         let mut tar = Builder::new(encoder);
         pack(sealed, &mut tar, progress)?;
         let encoder = tar.into_inner().map_err(failed)?;
-        encoder.finish().and_then(|mut out| out.flush()).map_err(failed)
-    })
+        encoder.finish().and_then(Write::flush).map_err(failed)
+    };
+    if let Some(size) = packing.volume {
+        return volumes::fill(file, size, fill);
+    }
+    let whole = |temporary: &Path| fill(&mut BufWriter::with_capacity(BUFFER, fsx::create(temporary)?));
+    fsx::fill_atomic(file, &whole).map(|()| vec![file.to_owned()])
 }
 
 fn pack(
     sealed: &Sealed,
-    tar: &mut Builder<Encoder<'_, BufWriter<File>>>,
+    tar: &mut Builder<impl Write>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<(), FileError> {
     let ((total, _), mut done) = (sealed.size(), 0);

@@ -110,6 +110,15 @@ pub(super) fn factor(value: &Value) -> Result<Growth, Nonsense> {
 
 /// `4 GiB`, or bytes.
 pub fn memory(value: &Value) -> Result<u64, Nonsense> {
+    const HINT: &str = "write a number of bytes, or one with a unit, as in '512 MiB' or '4 GiB'";
+    match value.as_u64().or_else(|| amount(value.as_str()?)) {
+        Some(bytes) => Ok(bytes),
+        None => nonsense(format!("'{}' is not an amount of memory", text(value)), HINT),
+    }
+}
+
+/// The bytes that `4 GiB` are.
+pub fn amount(text: &str) -> Option<u64> {
     const UNITS: [(&str, f64); 9] = [
         ("B", 1.0),
         ("kB", 1e3),
@@ -121,12 +130,7 @@ pub fn memory(value: &Value) -> Result<u64, Nonsense> {
         ("GiB", 1_073_741_824.0),
         ("TiB", 1_099_511_627_776.0),
     ];
-    const HINT: &str = "write a number of bytes, or one with a unit, as in '512 MiB' or '4 GiB'";
-    match (value.as_u64(), measure(value, &UNITS)) {
-        (Some(bytes), _) => Ok(bytes),
-        (None, Some(bytes)) if bytes < 1e18 => Ok(bytes as u64),
-        _ => nonsense(format!("'{}' is not an amount of memory", text(value)), HINT),
-    }
+    measure(text, &UNITS).filter(|bytes| *bytes < 1e18).map(|bytes| bytes as u64)
 }
 
 /// `90 s`, `10 min`, `2 h`.
@@ -134,7 +138,7 @@ pub fn timeout(value: &Value) -> Result<Duration, Nonsense> {
     const UNITS: [(&str, f64); 5] =
         [("ms", 0.001), ("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86_400.0)];
     const HINT: &str = "write a number with a unit, as in '90 s', '10 min' or '2 h'";
-    match measure(value, &UNITS) {
+    match value.as_str().and_then(|text| measure(text, &UNITS)) {
         Some(seconds) if seconds > 0.0 && seconds < 1e9 => Ok(Duration::from_secs_f64(seconds)),
         Some(_) => nonsense(format!("'{}' is no time that a stage could take", text(value)), HINT),
         None => nonsense(format!("'{}' is not a length of time", text(value)), HINT),
@@ -142,8 +146,7 @@ pub fn timeout(value: &Value) -> Result<Duration, Nonsense> {
 }
 
 /// A number with one of these units.
-fn measure(value: &Value, units: &[(&str, f64)]) -> Option<f64> {
-    let text = value.as_str()?;
+fn measure(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let number: f64 = text[..digits].parse().ok()?;
     let unit = text[digits..].trim();

@@ -11,7 +11,7 @@ const CREATE: [&str; 5] = ["archive", "create", "pipelines/quick.yaml", "-o", "a
 /// How many times an archive is mutated.
 const MUTATIONS: usize = 500;
 
-fn archived() -> Space {
+pub(crate) fn archived() -> Space {
     let space = Space::quick();
     space.run_quick(&[]);
     let ran = space.run(&CREATE);

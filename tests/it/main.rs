@@ -32,4 +32,5 @@ mod signing;
 mod slurm;
 mod space;
 mod tensorboard;
+mod volumes;
 mod watching;

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use crate::archive::{self, Content, Contents, Description, FORMAT, Holds, Published, Request, Sealed};
+use crate::archive::{
+    self, Content, Contents, Description, FORMAT, Holds, Packing, Published, Request, Sealed,
+};
 use crate::base::digest::{Digest, Sha};
 use crate::base::fsx;
 use crate::cli::archive::badge;
@@ -20,7 +22,7 @@ use crate::data::catalogue::{self, Source};
 use crate::engine::lock;
 use crate::kinds;
 use crate::nn::kernels;
-use crate::pipeline::{Files, Node};
+use crate::pipeline::{Files, Node, handling};
 
 /// Arguments of `archive create`.
 #[derive(Args)]
@@ -39,6 +41,9 @@ pub(super) struct Create {
     /// How hard zstd tries, from 1 to 19
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19))]
     level: i32,
+    /// Cut it into volumes of this size, as in 2GB: <FILE>.001, <FILE>.002, …
+    #[arg(long, value_name = "SIZE", value_parser = volume)]
+    split: Option<u64>,
     /// Only say what would be in it, and how large it would be at most
     #[arg(long = "dry-run")]
     is_dry: bool,
@@ -69,19 +74,33 @@ impl Create {
         let sealed = Sealed::new(contents, &|done, total| bar.tell(done, total))?;
         drop(bar);
         let file = self.output.clone().unwrap_or_else(|| format!("{}.tar.zst", sealed.name).into());
+        let packing = Packing { level: self.level, threads: machine::cores(), volume: self.split };
         let bar = Bar::new("packed");
-        archive::write(&sealed, &file, self.level, machine::cores(), &|done, total| bar.tell(done, total))?;
+        let volumes = archive::write(&sealed, &file, packing, &|done, total| bar.tell(done, total))?;
         drop(bar);
         let (bytes, files) = sealed.size();
-        let packed = fsx::size(&file).unwrap_or(0);
+        let packed = volumes.iter().filter_map(|volume| fsx::size(volume)).sum();
         if self.place.json {
-            let identity = sealed.identity.to_string();
-            return page::print_json(
-                &json!({ "file": file, "identity": identity, "files": files, "bytes": bytes, "packed": packed }),
-            );
+            let mut value = json!({
+                "file": file, "identity": sealed.identity.to_string(), "files": files, "bytes": bytes, "packed": packed,
+            });
+            if self.split.is_some() {
+                value["volumes"] = json!(volumes);
+            }
+            return page::print_json(&value);
         }
         let count = page::count(files, "file");
-        eprintln!("{}: {count}, {} in {}", file.display(), page::size(bytes), page::size(packed));
+        let volumes = match (self.split, &volumes[..]) {
+            (Some(_), [first, .., last]) => format!(
+                ", {}: {} to {}",
+                page::count(volumes.len(), "volume"),
+                first.display(),
+                last.display()
+            ),
+            (Some(_), [only]) => format!(", one volume: {}", only.display()),
+            _ => String::new(),
+        };
+        eprintln!("{}: {count}, {} in {}{volumes}", file.display(), page::size(bytes), page::size(packed));
         let identity = sealed.identity.to_string();
         if self.markdown { outln!("{}", badge(&file, &sealed.name, &identity)) } else { outln!("{identity}") }
     }
@@ -93,6 +112,9 @@ impl Create {
         outln!("{} of results: {} before compression", page::count(files, "file"), page::size(bytes))?;
         if left_out > 0 {
             outln!("{} left out", page::size(left_out))?;
+        }
+        if let Some(size) = self.split {
+            outln!("at most {}", page::count(bytes.div_ceil(size) as usize, "volume"))?;
         }
         Ok(())
     }
@@ -165,6 +187,14 @@ impl Create {
         files.insert("Cargo.lock".to_owned(), Content::Bytes(libraries));
         Ok(files.into_iter().collect())
     }
+}
+
+/// The size of a volume.
+fn volume(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().or_else(|| handling::amount(text));
+    number
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "write a number of bytes, or one with a unit, as in '2GB' or '100MiB'".to_owned())
 }
 
 /// Takes the signature of the published lock along, if there is one and the lock is that of what is archived.

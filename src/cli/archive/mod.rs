@@ -18,6 +18,7 @@ use crate::cli::sign;
 #[command(after_help = "\
 Examples:
   layerwise archive create pipelines/fig1.yaml -o fig1.tar.zst
+  layerwise archive create pipelines/fig4.yaml --split 2GB
   layerwise archive verify fig1.tar.zst
   layerwise archive import fig1.tar.zst && layerwise run pipelines/fig1.yaml
   layerwise archive diff fig1.tar.zst fig1-of-others.tar.zst")]
@@ -74,6 +75,7 @@ impl From<ReadError> for Failure {
             }
             archive::Problem::NotSigned | archive::Problem::Signature(_) => sign::HINT,
             archive::Problem::Newer { .. } => "use the version of layerwise that wrote it",
+            archive::Problem::Volume { .. } => "put all volumes into one folder, each as its author has it",
             archive::Problem::NotOne => "name a file that 'layerwise archive create' wrote",
             _ => "get the file again, and compare its identity with what its author says",
         };

@@ -1,7 +1,11 @@
 """Overhead on a cluster: many trivial stages beside a bare `sbatch --array` of the same programs, in turn. `make bench-slurm`.
 
-Both write one small file per task on the same cluster (tests/services/slurm-up.sh). Bare is timed until the last file is there, ours until
-the run has published.
+All write one small file per task on the same cluster (tests/services/slurm-up.sh). Bare is timed until the last file is there, ours until
+the run has published, Snakemake (with its Slurm plugin, as job arrays) until it ends. Snakemake's jobs take seconds each, so it has a count
+of its own; the others are then timed at that too.
+
+    pip install snakemake snakemake-executor-plugin-slurm
+    python3 benches/peers/slurm.py --layerwise target/debug/layerwise --snakemake $(command -v snakemake)
 """
 
 import argparse
@@ -58,25 +62,79 @@ def ours(binary: str, folder: Path, count: int) -> float:
     return time.monotonic() - start
 
 
+SNAKEFILE = """
+rule all:
+    input: expand("out/{{i}}.txt", i=range({count}))
+rule one:
+    output: "out/{{i}}.txt"
+    resources: mem_mb=100, runtime=10
+    shell: "echo {{wildcards.i}} > {{output}}"
+"""
+# Its jobs look for the cluster's configuration here: the plugin clears SLURM_CONF.
+CONFIGURATION = Path("/etc/slurm/slurm.conf")
+
+
+def snakemake(program: str, folder: Path, count: int) -> float:
+    project = folder / "snakemake"
+    shutil.rmtree(project, ignore_errors=True)
+    project.mkdir()
+    (project / "Snakefile").write_text(SNAKEFILE.format(count=count))
+    is_ours = not CONFIGURATION.exists()
+    if is_ours:
+        CONFIGURATION.parent.mkdir(exist_ok=True)
+        CONFIGURATION.symlink_to(os.environ["SLURM_CONF"])
+    # What its own documentation has to make it quick: arrays, and a first look at once.
+    options = "--executor slurm --slurm-array-jobs all --slurm-no-account --slurm-status-command squeue"
+    options += f" --slurm-init-seconds-before-status-checks 2 --seconds-between-status-checks 2 --jobs {count} --latency-wait 30"
+    path = f"{Path(program).parent}:{os.environ['PATH']}"
+    start = time.monotonic()
+    try:
+        done = subprocess.run(
+            [program, *options.split()], cwd=project, env=dict(os.environ, PATH=path), capture_output=True, text=True
+        )
+    finally:
+        if is_ours:
+            CONFIGURATION.unlink()
+    seconds = time.monotonic() - start
+    if done.returncode != 0 or len(os.listdir(project / "out")) != count:
+        raise SystemExit(f"snakemake failed:\n{done.stderr[-3000:]}")
+    return seconds
+
+
+def compare(runs: list, turns: int, count: int) -> None:
+    """All in turn, every other turn in the other order; the first one is the measure."""
+    first = runs[0][0]
+    ratios = {name: [] for name, _ in runs[1:]}
+    for turn in range(turns):
+        order = runs if turn % 2 == 0 else runs[::-1]
+        seconds = {name: run(count) for name, run in order}
+        print(f"turn {turn}, {count} tasks: " + ", ".join(f"{name} {seconds[name]:.1f} s" for name, _ in runs), flush=True)
+        for name, found in ratios.items():
+            found.append(seconds[name] / seconds[first])
+    for name, found in ratios.items():
+        found.sort()
+        print(f"{name}: {found[len(found) // 2]:.2f} ({found[0]:.2f}-{found[-1]:.2f}) x {first}, {count} tasks, {turns} turns")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--layerwise", required=True)
     arguments.add_argument("--count", type=int, default=1000)
     arguments.add_argument("--turns", type=int, default=3)
+    arguments.add_argument("--snakemake", help="the program, with its Slurm plugin beside it")
+    arguments.add_argument("--snakemake-count", type=int, default=20)
     given = arguments.parse_args()
     binary = str(Path(given.layerwise).resolve())
-    pairs = []
     with tempfile.TemporaryDirectory() as name:
-        for turn in range(given.turns):
-            runs = [("bare", lambda: bare(Path(name), given.count)), ("ours", lambda: ours(binary, Path(name), given.count))]
-            if turn % 2:
-                runs.reverse()
-            seconds = {what: run() for what, run in runs}
-            pairs.append((seconds["bare"], seconds["ours"]))
-            print(f"turn {turn}: bare {seconds['bare']:.1f} s, layerwise {seconds['ours']:.1f} s, "
-                  f"{seconds['ours'] / seconds['bare']:.2f} times", flush=True)
-    ratios = sorted(ours / bare for bare, ours in pairs)
-    print(f"median of {given.turns}: {ratios[len(ratios) // 2]:.2f} times as long, {given.count} tasks")
+        folder = Path(name)
+        runs = [
+            ("bare", lambda count: bare(folder, count)),
+            ("layerwise", lambda count: ours(binary, folder, count)),
+        ]
+        compare(runs, given.turns, given.count)
+        if given.snakemake:
+            runs.append(("snakemake", lambda count: snakemake(given.snakemake, folder, count)))
+            compare(runs, 2, given.snakemake_count)
 
 
 if __name__ == "__main__":

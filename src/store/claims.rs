@@ -36,8 +36,8 @@ pub(super) struct Claims {
 #[derive(Debug)]
 struct State {
     held: BTreeMap<PathBuf, Held>,
-    /// What a file of another said, and since when.
-    seen: BTreeMap<PathBuf, (Vec<u8>, Instant)>,
+    /// What files of others said.
+    seen: BTreeMap<PathBuf, Sight>,
     /// When the counters were raised last.
     beaten: Instant,
 }
@@ -47,6 +47,50 @@ struct Held {
     file: File,
     nonce: String,
     count: u64,
+}
+
+/// What a claim said, and since when it has said that.
+#[derive(Debug)]
+struct Sight {
+    text: Vec<u8>,
+    since: Instant,
+}
+
+impl Sight {
+    fn new(text: Vec<u8>) -> Self {
+        Self { text, since: Instant::now() }
+    }
+
+    /// For how long nothing has changed.
+    fn age(&mut self, text: Vec<u8>) -> Duration {
+        if self.text != text {
+            *self = Self::new(text);
+        }
+        self.since.elapsed()
+    }
+}
+
+/// Somebody else's claim, looked at from time to time.
+#[derive(Debug)]
+pub(super) struct Watched {
+    path: PathBuf,
+    seen: Option<Sight>,
+}
+
+impl Watched {
+    pub(super) fn new(root: &Path, name: &str) -> Self {
+        Self { path: root.join(FOLDER).join(name), seen: None }
+    }
+
+    /// Whether the claim is held by somebody on another host who has not been still for too long.
+    pub(super) fn is_held_elsewhere(&mut self) -> bool {
+        let Ok(text) = fsx::read(&self.path) else { return false };
+        let host = String::from_utf8_lossy(&text).split(' ').nth(2).map(str::to_owned);
+        if host.is_none_or(|host| *host == *gethostname::gethostname().to_string_lossy()) {
+            return false;
+        }
+        self.seen.get_or_insert_with(|| Sight::new(text.clone())).age(text) < PATIENCE
+    }
 }
 
 /// The right to write one key; dropping it lets go.
@@ -122,13 +166,8 @@ impl Claims {
     fn is_dead(&self, path: &Path) -> Result<bool, FileError> {
         let text = Self::text(path)?;
         let mut state = self.state();
-        let (seen, since) =
-            state.seen.entry(path.to_owned()).or_insert_with(|| (text.clone(), Instant::now()));
-        if *seen != text {
-            (*seen, *since) = (text, Instant::now());
-            return Ok(false);
-        }
-        if since.elapsed() < self.patience {
+        let sight = state.seen.entry(path.to_owned()).or_insert_with(|| Sight::new(text.clone()));
+        if sight.age(text.clone()) < self.patience {
             return Ok(false);
         }
         state.seen.remove(path);
@@ -190,6 +229,23 @@ mod tests {
         fsx::create_dir_all(&folder.path().join(FOLDER)).unwrap();
         let claims = [(); 2].map(|()| Arc::new(Claims::with_patience(folder.path(), patience)));
         (folder, claims)
+    }
+
+    #[test]
+    fn who_watches_believes_the_lock_on_his_own_host_and_the_claim_of_another() {
+        let (folder, [ours, _]) = two(Duration::from_hours(1));
+        let mut watched = Watched::new(folder.path(), "a");
+        assert!(!watched.is_held_elsewhere(), "there is none");
+        let _claim = ours.take("a").unwrap().unwrap();
+        assert!(!watched.is_held_elsewhere(), "it is held here");
+        let path = folder.path().join(FOLDER).join("a");
+        fsx::write_atomic(&path, b"nonce 00000000000000000001 another.host 17\n").unwrap();
+        assert!(watched.is_held_elsewhere());
+        let sight = watched.seen.as_mut().unwrap();
+        sight.since = Instant::now().checked_sub(PATIENCE).unwrap();
+        assert!(!watched.is_held_elsewhere(), "it has been still for a minute");
+        fsx::write_atomic(&path, b"nonce 00000000000000000002 another.host 17\n").unwrap();
+        assert!(watched.is_held_elsewhere());
     }
 
     #[test]

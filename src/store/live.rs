@@ -2,16 +2,19 @@
 //!
 //! The process that writes has its file locked, and the system lets go of the lock when the process dies: so a run that goes on is
 //! told from one that was killed, also after its process number went to another. A new run puts a new file in the place of the old.
+//! In a store that a cluster uses the process has a claim, too, for readers on other hosts whose locks may know nothing of it.
 //!
 //! Never here: what a line says. Nothing of a result depends on these files, and no run reads them.
 
 use std::fs::{File, TryLockError};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::base::digest::Digest;
 use crate::base::fsx::{self, FileError};
 use crate::store::Store;
+use crate::store::claims::{Claim, Watched};
 
 const FOLDER: &str = "live";
 const EXTENSION: &str = ".jsonl";
@@ -21,6 +24,7 @@ const EXTENSION: &str = ".jsonl";
 pub struct LiveLog {
     file: File,
     path: PathBuf,
+    _claim: Option<Claim>,
 }
 
 impl LiveLog {
@@ -38,13 +42,19 @@ impl LiveLog {
         begun.and_then(|()| fsx::rename(&temporary, &path)).inspect_err(|_| {
             let _ = fsx::remove_file(&temporary);
         })?;
-        Ok(Self { file, path })
+        let claim = store.claims.as_ref().and_then(|claims| claims.take(&claim_on(lines)).ok().flatten());
+        Ok(Self { file, path, _claim: claim })
     }
 
     /// Adds lines.
     pub fn add(&mut self, lines: &str) -> Result<(), FileError> {
         fsx::write_all(&mut self.file, &self.path, lines.as_bytes())
     }
+}
+
+/// The name of a claim on a file with these lines: the first one says when and by whom it was begun.
+fn claim_on(lines: &str) -> String {
+    format!("live-{}", Digest::of(lines.lines().next().unwrap_or_default().as_bytes()))
 }
 
 /// Follows the lines of a run.
@@ -54,12 +64,17 @@ pub struct LiveReader {
     path: PathBuf,
     /// A line whose end is not there yet.
     rest: Vec<u8>,
+    claim: Option<Watched>,
 }
 
 impl LiveReader {
     /// Opens the lines of the latest run.
     pub fn open(path: &Path) -> Result<Self, FileError> {
-        Ok(Self { file: fsx::open(path)?, path: path.to_owned(), rest: Vec::new() })
+        let (mut file, mut first) = (fsx::open(path)?, String::new());
+        let unreadable = |error| FileError::new("read", path, error);
+        BufReader::new(&file).read_line(&mut first).and_then(|_| file.rewind()).map_err(unreadable)?;
+        let claim = path.ancestors().nth(2).map(|root| Watched::new(root, &claim_on(&first)));
+        Ok(Self { file, path: path.to_owned(), rest: Vec::new(), claim })
     }
 
     /// The lines that are new since the last call.
@@ -72,11 +87,11 @@ impl LiveReader {
     }
 
     /// Whether the process that writes is there. To be asked before the last lines are read: it may write some and end.
-    pub fn is_written(&self) -> bool {
+    pub fn is_written(&mut self) -> bool {
         match self.file.try_lock_shared() {
             Ok(()) => {
                 let _ = self.file.unlock();
-                false
+                self.claim.as_mut().is_some_and(Watched::is_held_elsewhere)
             }
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
         }
@@ -127,12 +142,28 @@ mod tests {
     }
 
     #[test]
+    fn a_run_on_another_host_is_known_by_its_claim() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(folder.path()).unwrap();
+        store.share().unwrap();
+        let log = LiveLog::begin(&store, "fig1", "one\n").unwrap();
+        let claim = folder.path().join("v1/claims").join(claim_on("one\ntwo"));
+        let held = fsx::read_to_string(&claim).unwrap();
+        let mut reader = LiveReader::open(&logs(folder.path()).unwrap().remove(0).1).unwrap();
+        drop(log);
+        assert!(fsx::size(&claim).is_none() && !reader.is_written());
+        let host = gethostname::gethostname().to_string_lossy().into_owned();
+        fsx::write_atomic(&claim, held.replace(&host, "another.host").as_bytes()).unwrap();
+        assert!(reader.is_written());
+    }
+
+    #[test]
     fn a_later_run_takes_the_place_and_a_collection_leaves_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let mut first = LiveLog::begin(&store, "fig1", "first\n").unwrap();
         let (_, path) = logs(folder.path()).unwrap().remove(0);
-        let reader = LiveReader::open(&path).unwrap();
+        let mut reader = LiveReader::open(&path).unwrap();
         let second = LiveLog::begin(&store, "fig1", "second\n").unwrap();
         first.add("unheard\n").unwrap();
         assert!(reader.is_replaced() && reader.is_written());

@@ -5,6 +5,7 @@
 //! an answer of the queue), and the memory for each node; the cluster's own time is left out.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers")]
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -76,7 +77,7 @@ impl Executor for Simulated {
         let known = Arc::clone(&keys);
         let make = move |place: usize| summary(known.lock().unwrap()[place].take().unwrap());
         let mut world = Simulation::new(NODES, 1, FAULTS, make);
-        let request = Mutex::new(None);
+        let (request, usual) = (Mutex::new(None), BTreeMap::new());
         loop {
             // Until the scheduler has drawn its conclusions, no time goes by.
             loop {
@@ -88,8 +89,8 @@ impl Executor for Simulated {
                         }
                         keys[task.place] = Some(task.node.key);
                         let mut request = request.lock().unwrap();
-                        let request =
-                            request.get_or_insert_with(|| Arc::new(self::request(task.node, &self.profile)));
+                        let request = request
+                            .get_or_insert_with(|| Arc::new(self::request(task.node, &usual, &self.profile)));
                         follower.add(Job {
                             place: task.place,
                             key: task.node.key,

@@ -67,7 +67,7 @@ rule all:
     input: expand("out/{{i}}.txt", i=range({count}))
 rule one:
     output: "out/{{i}}.txt"
-    resources: mem_mb=100, runtime=10
+    resources: mem_mb=400, runtime=10  # of less its two Pythons run out
     shell: "echo {{wildcards.i}} > {{output}}"
 """
 # Its jobs look for the cluster's configuration here: the plugin clears SLURM_CONF.

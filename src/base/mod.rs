@@ -4,6 +4,7 @@
 
 pub mod cancel;
 pub mod canonical;
+pub mod causes;
 pub mod child;
 pub mod digest;
 #[cfg(test)]

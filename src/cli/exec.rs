@@ -1,4 +1,4 @@
-//! `layerwise exec`: one node, as a job of a cluster runs it.
+//! `layerwise exec`: a node, or several one after another, as a job of a cluster runs them.
 //!
 //! What was submitted is described in a batch's folder; the key is computed again here, and if it is another, because the pipeline, the
 //! program or the machine is, nothing is done.
@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 
-use crate::cli::failure::{FailedStage, Failure, chain};
+use crate::cli::failure::{FailedStage, Failure, Style, chain};
 use crate::cli::project::{self, Project};
 use crate::cli::{Target, Vary, machine, progress, run};
 use crate::engine::{self, Capacity, Event, Observer, RerunError, Settings};
 use crate::nn::kernels;
-use crate::slurm::{self, Attempt, End, Folder, Teller};
+use crate::slurm::batch::Line;
+use crate::slurm::{self, Attempt, End, Folder, Header, Teller};
 use crate::stage::{StageError, StageKey};
 
 /// Arguments of `exec`.
@@ -32,7 +33,7 @@ pub(super) struct Exec {
     /// Its key: nothing is done if it has another one
     #[arg(long, value_name = "HEX", required_unless_present = "batch", value_parser = parse_key)]
     key: Option<StageKey>,
-    /// Take what is to be done from a batch's folder: the stage at the index that Slurm gives
+    /// Take what is to be done from a batch's folder: the stages of the index that Slurm gives
     #[arg(long, value_name = "DIR", conflicts_with_all = ["stage", "key"])]
     batch: Option<PathBuf>,
     /// Do it though it is done
@@ -72,17 +73,11 @@ impl Exec {
         let stop = Stop::catch();
         let Some(batch) = self.batch.clone() else {
             let order = self.order();
-            return perform(&order, None, &stop);
+            let mut project = Project::open(&order.target)?;
+            project.store.share()?;
+            return perform(&project, &order, None, &stop);
         };
-        let (folder, attempt) = place(&batch)?;
-        let who = format!("{} {}\n", run::host(), std::process::id());
-        folder.start(&attempt, &who)?;
-        let result = order(&folder, &attempt).and_then(|order| {
-            let teller = Teller::new(folder.file(&attempt, "told"));
-            perform(&order, Some(teller), &stop)
-        });
-        folder.finish(&attempt, &end(&result, &stop))?;
-        result
+        perform_share(&batch, &stop)
     }
 
     fn order(self) -> Order {
@@ -105,8 +100,40 @@ impl Exec {
     }
 }
 
-/// Which batch, and which index of it.
-fn place(batch: &Path) -> Result<(Folder, Attempt), Failure> {
+/// Does what a job of a batch is to do: one line, or several one after another, as far as its time goes.
+fn perform_share(batch: &Path, stop: &Stop) -> Result<(), Failure> {
+    let (folder, batch, job) = place(batch)?;
+    let (header, lines) = (folder.header(&batch)?, folder.lines(&batch)?);
+    let (share, who) = (header.share, format!("{} {}\n", run::host(), std::process::id()));
+    let (begin, mut project, mut failures) = (Instant::now(), None, Vec::new());
+    for index in share.lines_of(job..=job) {
+        let Some(line) = lines.get(index as usize) else { break };
+        let attempt = Attempt { batch: batch.clone(), index };
+        if project.is_some() && (stop.is_set() || begin.elapsed() > share.time) {
+            folder.finish(&attempt, &stop.left())?;
+            continue;
+        }
+        folder.start(&attempt, &who)?;
+        let result = order(&header, line).and_then(|order| {
+            check_program(&order)?;
+            if project.is_none() {
+                project = Some(Project::open_as_worker(&order.target)?);
+            }
+            let teller = Teller::new(folder.file(&attempt, "told"));
+            perform(project.as_ref().expect("it was just opened"), &order, Some(teller), stop)
+        });
+        folder.finish(&attempt, &end(&result, stop))?;
+        failures.extend(result.err());
+    }
+    let Some(last) = failures.pop() else { return Ok(()) };
+    for failure in failures {
+        eprintln!("{}", failure.render(Style::of_stderr()));
+    }
+    Err(last)
+}
+
+/// Which batch in which folder, and which job of its array.
+fn place(batch: &Path) -> Result<(Folder, String, u32), Failure> {
     const VARIABLE: &str = "SLURM_ARRAY_TASK_ID";
     let index = std::env::var_os(VARIABLE).and_then(|index| index.to_str()?.parse().ok());
     let index: u32 = index.ok_or_else(|| Failure::Input {
@@ -120,12 +147,10 @@ fn place(batch: &Path) -> Result<(Folder, Attempt), Failure> {
         hint: "name the folder that the submission made".to_owned(),
     };
     let (store, name) = store.zip(name).ok_or_else(not_there)?;
-    let attempt = Attempt { batch: name.to_string_lossy().into_owned(), index };
-    Ok((Folder::new(store), attempt))
+    Ok((Folder::new(store), name.to_string_lossy().into_owned(), index))
 }
 
-fn order(folder: &Folder, attempt: &Attempt) -> Result<Order, Failure> {
-    let (header, line) = (folder.header(&attempt.batch)?, folder.line(attempt)?);
+fn order(header: &Header, line: &Line) -> Result<Order, Failure> {
     let overrides = header.overrides.iter().map(|value| value.parse()).collect::<Result<_, _>>();
     let overrides = overrides.map_err(|message: String| Failure::Input {
         message,
@@ -133,31 +158,23 @@ fn order(folder: &Folder, attempt: &Attempt) -> Result<Order, Failure> {
     })?;
     Ok(Order {
         target: Target {
-            pipeline: header.pipeline,
+            pipeline: header.pipeline.clone(),
             stages: Vec::new(),
-            vary: Vary { scale: header.scale, overrides },
-            results: header.results,
+            vary: Vary { scale: header.scale.clone(), overrides },
+            results: header.results.clone(),
             json: false,
         },
-        node: line.node,
+        node: line.node.clone(),
         key: line.key,
         again: line.again,
         threads: header.threads,
         seconds: header.seconds,
-        program: Some(header.program).filter(|program| !program.is_empty()),
+        program: Some(header.program.clone()).filter(|program| !program.is_empty()),
     })
 }
 
-fn perform(order: &Order, teller: Option<Teller>, stop: &Stop) -> Result<(), Failure> {
-    check_program(order)?;
-    let project = if teller.is_some() {
-        Project::open_as_worker(&order.target)?
-    } else {
-        let mut project = Project::open(&order.target)?;
-        project.store.share()?;
-        project
-    };
-    let place = find(&project, order)?;
+fn perform(project: &Project, order: &Order, teller: Option<Teller>, stop: &Stop) -> Result<(), Failure> {
+    let place = find(project, order)?;
     let (local, nodes) = (machine::local_data()?, &project.keyed.nodes);
     let settings = Settings {
         root: &project.root,
@@ -287,6 +304,19 @@ impl Stop {
             debug_assert!(named.is_ok() && set.is_ok(), "these signals can be caught");
         }
         stop
+    }
+
+    fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Relaxed)
+    }
+
+    /// What a stage came to that was not begun, because the time was over or the job was cancelled.
+    fn left(&self) -> End {
+        if self.is_set() && self.name() != "USR1" {
+            End::Stopped { signal: self.name().to_owned() }
+        } else {
+            End::Left
+        }
     }
 
     /// Asks to stop after some seconds, unless the work has ended.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 
+use crate::base::causes;
 use crate::base::fsx::FileError;
 use crate::engine::lock::LockError;
 use crate::engine::plan::PlanError;
@@ -135,19 +136,12 @@ impl FailedStage {
     }
 }
 
-/// An error with its causes, those left out that it repeats itself.
+/// What a stage failed for, with its causes.
 pub(super) fn chain(error: &StageError) -> String {
-    let StageError::Failed { cause, .. } = error else { return error.to_string() };
-    let mut text = cause.to_string();
-    let mut next = cause.source();
-    while let Some(source) = next {
-        let words = source.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = source.source();
+    match error {
+        StageError::Failed { cause, .. } => causes::chain(&**cause),
+        StageError::Cancelled => error.to_string(),
     }
-    text
 }
 
 /// The first of many names.

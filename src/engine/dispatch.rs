@@ -2,7 +2,7 @@
 
 use crate::base::digest::Digest;
 use crate::engine::capacity::Lack;
-use crate::engine::executor::{Elsewhere, Task};
+use crate::engine::executor::{Executing, Task};
 use crate::engine::inputs;
 use crate::engine::job::Job;
 use crate::engine::plan::{Reason, Status};
@@ -17,17 +17,17 @@ impl<'a> Schedule<'a, '_> {
     pub(super) fn dispatch(
         &mut self,
         workers: &mut Workers<'_, 'a>,
-        mut elsewhere: Option<&mut Elsewhere<'a>>,
+        mut executing: Option<&mut Executing<'a>>,
     ) {
         let mut skipped = 0;
         while !self.around.stops()
             && let Some(&place) = self.queued.iter().nth(skipped)
         {
             let node = &self.keyed.nodes[place];
-            if let Some(elsewhere) = elsewhere.as_mut().filter(|elsewhere| elsewhere.takes(node)) {
+            if let Some(executing) = executing.as_mut().filter(|executing| executing.takes(node)) {
                 let (inputs, is_forced) = self.reads(place);
                 self.advance(place, State::Sent);
-                elsewhere.give(Task { place, node, inputs, is_forced });
+                executing.give(Task { place, node, inputs, is_forced });
                 continue;
             }
             match self.occupancy.offer(node, || self.sharing()) {

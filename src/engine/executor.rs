@@ -66,14 +66,14 @@ pub trait Executor: Sync {
 }
 
 /// An executor at work, as the scheduler sees it.
-pub(super) struct Elsewhere<'env> {
+pub(super) struct Executing<'env> {
     executor: &'env dyn Executor,
     tasks: Sender<Task<'env>>,
     /// Nodes that were given and have not ended.
     given: usize,
 }
 
-impl<'env> Elsewhere<'env> {
+impl<'env> Executing<'env> {
     /// Starts the executor on a thread of its own.
     pub(super) fn start<'scope>(
         executor: &'env dyn Executor,
@@ -113,7 +113,7 @@ impl<'env> Elsewhere<'env> {
 
 impl Schedule<'_, '_> {
     /// Takes notice of what the executor tells.
-    pub(super) fn hear(&mut self, told: Told, elsewhere: Option<&mut Elsewhere<'_>>) {
+    pub(super) fn hear(&mut self, told: Told, executing: Option<&mut Executing<'_>>) {
         let keyed = self.keyed;
         let node = |place: usize| &keyed.nodes[place];
         match told {
@@ -130,8 +130,8 @@ impl Schedule<'_, '_> {
                 self.observer.event(&Event::Retried { node: node(place), error: &error });
             }
             Told::Done(place, result) => {
-                if let Some(elsewhere) = elsewhere {
-                    elsewhere.given -= 1;
+                if let Some(executing) = executing {
+                    executing.given -= 1;
                 }
                 if matches!(result, Err(StageError::Failed { .. })) && !self.around.settings.keep_going {
                     self.around.is_failed.store(true, Ordering::Relaxed);
@@ -142,11 +142,11 @@ impl Schedule<'_, '_> {
     }
 
     /// The executor told its last. What it did not end well or badly, nobody will.
-    pub(super) fn abandon(&mut self, has_panicked: bool, mut elsewhere: Option<&mut Elsewhere<'_>>) {
+    pub(super) fn abandon(&mut self, has_panicked: bool, mut executing: Option<&mut Executing<'_>>) {
         for place in 0..self.states.len() {
             if matches!(self.states[place], State::Sent) {
-                if let Some(elsewhere) = &mut elsewhere {
-                    elsewhere.given -= 1;
+                if let Some(executing) = &mut executing {
+                    executing.given -= 1;
                 }
                 let outcome = if has_panicked {
                     let error = StageError::with_hint(

@@ -22,7 +22,7 @@ use std::sync::mpsc::channel;
 use crate::base::digest::Digest;
 use crate::engine::capacity::{Capacity, Occupancy, TooMuch, Use};
 use crate::engine::event::{Event, Observer};
-use crate::engine::executor::{Elsewhere, Executor};
+use crate::engine::executor::{Executing, Executor};
 use crate::engine::flusher;
 use crate::engine::job::{Message, Surroundings};
 use crate::engine::outcome::Outcome;
@@ -96,18 +96,18 @@ pub fn run_on(
     std::thread::scope(|scope| {
         let (end, is_ended) = channel();
         let flusher = scope.spawn(move || flusher::run(store, &is_ended));
-        let start = |executor| Elsewhere::start(executor, scope, around, sender.clone());
-        let mut elsewhere = executor.map(start);
+        let start = |executor| Executing::start(executor, scope, around, sender.clone());
+        let mut executing = executor.map(start);
         let mut workers = Workers::new(scope, around, settings.capacity.jobs, sender);
         loop {
-            schedule.dispatch(&mut workers, elsewhere.as_mut());
-            if workers.are_idle() && elsewhere.as_ref().is_none_or(Elsewhere::is_idle) {
+            schedule.dispatch(&mut workers, executing.as_mut());
+            if workers.are_idle() && executing.as_ref().is_none_or(Executing::is_idle) {
                 break;
             }
             let message = receiver.recv().expect("the workers hold a sender");
-            schedule.take(message, &mut workers, elsewhere.as_mut());
+            schedule.take(message, &mut workers, executing.as_mut());
         }
-        drop((workers, elsewhere, end));
+        drop((workers, executing, end));
         flusher.join().expect("it does not panic")
     })?;
     Ok(schedule.finish())
@@ -283,7 +283,7 @@ impl<'a, 'o> Schedule<'a, 'o> {
         &mut self,
         message: Message,
         workers: &mut Workers<'_, 'a>,
-        elsewhere: Option<&mut Elsewhere<'a>>,
+        executing: Option<&mut Executing<'a>>,
     ) {
         let node = |place: usize| -> &'a KeyedNode { &self.keyed.nodes[place] };
         match message {
@@ -306,8 +306,8 @@ impl<'a, 'o> Schedule<'a, 'o> {
                 workers.take_back();
                 self.end(place, result);
             }
-            Message::Told(told) => self.hear(told, elsewhere),
-            Message::Gone(has_panicked) => self.abandon(has_panicked, elsewhere),
+            Message::Told(told) => self.hear(told, executing),
+            Message::Gone(has_panicked) => self.abandon(has_panicked, executing),
         }
     }
 

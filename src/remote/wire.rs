@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::path::Path as ObjectPath;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
+use crate::base::causes;
 use crate::base::digest::Digest;
 use crate::remote::address::Endpoint;
 use crate::remote::secrets::Secrets;
@@ -149,7 +150,7 @@ impl Wire {
 
     /// What a refusal means.
     pub(super) fn blame(&self, action: &'static str, what: &str, error: &Error) -> RemoteError {
-        let text = chain(error);
+        let text = causes::chain(error);
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
         let sort = match error {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Sort::Denied,
@@ -187,20 +188,6 @@ impl Wire {
     fn refusal(&self, action: &'static str, what: &str, said: String, sort: Sort) -> RemoteError {
         RemoteError::Answer { remote: self.shown.clone(), action, what: what.to_owned(), said, sort }
     }
-}
-
-/// An error with its causes, those left out that it repeats itself.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let words = source.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        next = source.source();
-    }
-    text
 }
 
 /// What an XML answer of a storage says, in its own words.

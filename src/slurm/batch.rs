@@ -2,15 +2,17 @@
 //!
 //! ```text
 //! slurm/batches/<pipeline>-<nonce>/batch.json   what its jobs must know: pipeline, scale, values, program
-//!                                  tasks        a line per index of the array: node, key
+//!                                  tasks        a line per node: its name, its key
 //!                                  job.sh       the script, as it was submitted
 //!                                  job          the array's number, once Slurm has said it
-//!                                  <i>.log      what Slurm caught of what the job printed
-//!                                  <i>.started  who began, created with O_EXCL; a second start of the same job is <i>.started-1
+//!                                  <j>.log      what Slurm caught of what the job printed, by its index in the array
+//!                                  <i>.started  who began the node of line i, created with O_EXCL; a second start of the same job is <i>.started-1
 //!                                  <i>.told     lines about how it goes
 //!                                  <i>.end      what the job itself says it came to; the first to say so stands
-//! slurm/open/<key>                              the attempt that is under way: <batch> <index>
+//! slurm/open/<key>                              the attempt that is under way: <batch> <line>
 //! ```
+//!
+//! A job does one line, or as many one after another as `batch.json` says.
 //!
 //! A job succeeded if and only if its record is in the store: an end that says so only tells where to look at once.
 
@@ -21,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::fsx::{self, FileError};
 use crate::base::nonce::nonce;
+use crate::slurm::share::Share;
 use crate::stage::StageKey;
 
 /// Where all of it is.
@@ -47,9 +50,12 @@ pub struct Header {
     /// The seconds after which each job should stop by itself and keep its state, if its time is limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<f64>,
+    /// How many nodes a job does, one after another.
+    #[serde(default)]
+    pub share: Share,
 }
 
-/// A line per index.
+/// A line per node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The node, as in `fit[seed=0]`.
@@ -90,6 +96,8 @@ pub enum End {
         /// What to do.
         hint: Option<String>,
     },
+    /// It was not begun: the time for all nodes of its job was over.
+    Left,
     /// It was told to stop by this signal, and kept its state.
     Stopped {
         /// `USR1` before the time is over, `TERM` when it is cancelled or gives way.
@@ -143,11 +151,9 @@ impl Folder {
         parse(&path, &fsx::read_to_string(&path)?)
     }
 
-    /// What one job of a batch is to do.
-    pub fn line(&self, attempt: &Attempt) -> Result<Line, FileError> {
-        let path = self.batch(&attempt.batch).join("tasks");
-        let text = fsx::read_to_string(&path)?;
-        parse(&path, text.lines().nth(attempt.index as usize).unwrap_or_default())
+    /// The index of the job in its array that does what an attempt is.
+    pub fn job_index(&self, attempt: &Attempt) -> u32 {
+        self.header(&attempt.batch).map_or(attempt.index, |header| header.share.job(attempt.index))
     }
 
     /// What all jobs of a batch are to do.
@@ -299,11 +305,12 @@ mod tests {
             program: "x".into(),
             threads: 2,
             seconds: None,
+            share: Share::default(),
         };
         let lines = ["b", "c"].map(|node| Line { node: node.into(), key, again: node == "c" });
         folder.write("a-1", &header, &lines, "#!/bin/sh\n").unwrap();
         assert_eq!(
-            (folder.header("a-1").unwrap(), folder.line(&attempts[0]).unwrap()),
+            (folder.header("a-1").unwrap(), folder.lines("a-1").unwrap()[1].clone()),
             (header, lines[1].clone())
         );
         assert_eq!(folder.job("a-1"), None);

@@ -8,9 +8,10 @@ use crate::base::nonce::nonce;
 use crate::engine::executor::Task;
 use crate::slurm::batch::{Attempt, End, Folder, Header, Line, Seen};
 use crate::slurm::client::{self, SlurmError};
-use crate::slurm::follow::{Job, Submission, World};
+use crate::slurm::follow::{Job, Submission, Theirs, World};
 use crate::slurm::request::Request;
 use crate::slurm::script::Submitter;
+use crate::slurm::share::Share;
 use crate::slurm::text::Row;
 use crate::stage::{Report, StageError, StageKey};
 use crate::store::{Found, Store, Summary};
@@ -44,13 +45,16 @@ impl World for Cluster<'_, '_> {
         format!("{}-{}", self.pipeline, nonce())
     }
 
-    fn reserve(
-        &mut self,
-        key: StageKey,
-        attempt: &Attempt,
-    ) -> Result<Option<(Attempt, Option<u64>)>, StageError> {
-        let theirs = self.folder.open(key, attempt)?;
-        Ok(theirs.map(|attempt| (attempt.clone(), self.folder.job(&attempt.batch))))
+    fn reserve(&mut self, key: StageKey, attempt: &Attempt) -> Result<Option<Theirs>, StageError> {
+        let theirs = |attempt: Attempt| Theirs {
+            job: self.folder.job(&attempt.batch),
+            share: self
+                .folder
+                .header(&attempt.batch)
+                .map_or_else(|_| Share::default(), |header| header.share),
+            attempt,
+        };
+        Ok(self.folder.open(key, attempt)?.map(theirs))
     }
 
     fn release(&mut self, key: StageKey, attempt: &Attempt) {
@@ -65,8 +69,12 @@ impl World for Cluster<'_, '_> {
             Line { node: task.node.node.to_string(), key: job.key, again: task.is_forced }
         };
         let lines: Vec<Line> = jobs.iter().map(line).collect();
-        let header =
-            Header { threads: request.threads(), seconds: request.own_limit(), ..self.header.clone() };
+        let header = Header {
+            threads: request.threads(),
+            seconds: request.own_limit(),
+            share: request.share,
+            ..self.header.clone()
+        };
         let folder = self.folder.batch(batch);
         let pipeline = header.pipeline.to_string_lossy().into_owned();
         let batch_folder = folder.to_string_lossy().into_owned();
@@ -77,7 +85,11 @@ impl World for Cluster<'_, '_> {
         }
         let mut options = self.submitter.options(batch, &folder.join("%a.log"));
         let running = self.submitter.profile.running.map(|running| format!("%{running}"));
-        options.push(format!("--array=0-{}{}", jobs.len() - 1, running.unwrap_or_default()));
+        options.push(format!(
+            "--array=0-{}{}",
+            request.share.jobs(jobs.len()) - 1,
+            running.unwrap_or_default()
+        ));
         options.extend(request.options());
         options.push(folder.join("job.sh").to_string_lossy().into_owned());
         match client::submit(&options) {
@@ -126,14 +138,9 @@ impl World for Cluster<'_, '_> {
         }
     }
 
-    fn post_mortem(
-        &mut self,
-        job: Option<u64>,
-        attempt: &Attempt,
-        key: StageKey,
-    ) -> (Option<(i32, i32)>, String) {
-        let exit = job.and_then(|job| client::exit(job, attempt.index));
-        let caught = tail(&self.folder.file(attempt, "log"));
+    fn post_mortem(&mut self, job: Option<u64>, of: &Attempt, key: StageKey) -> (Option<(i32, i32)>, String) {
+        let exit = job.and_then(|job| client::exit(job, of.index));
+        let caught = tail(&self.folder.file(of, "log"));
         let log = if caught.trim().is_empty() { tail(&self.store.log_path(key)) } else { caught };
         (exit, log)
     }

@@ -12,8 +12,10 @@ use crate::slurm::batch::{Folder, Header};
 use crate::slurm::client::Facts;
 use crate::slurm::cluster::Cluster;
 use crate::slurm::follow::{Fact, Follower, Job, Rules, Wish};
+use crate::slurm::profile::Profile;
 use crate::slurm::request::Request;
 use crate::slurm::script::Submitter;
+use crate::slurm::share::Share;
 
 /// How long to wait for more nodes that become ready: those that come together are submitted together.
 const TOGETHER: Duration = Duration::from_millis(30);
@@ -39,16 +41,11 @@ pub struct Slurm<'a> {
 }
 
 impl Slurm<'_> {
-    /// What the job of a node asks for.
-    pub fn request(&self, node: &KeyedNode) -> Request {
-        request(node, &self.submitter.profile)
-    }
-
     fn job(&self, task: &Task<'_>) -> Job {
         Job {
             place: task.place,
             key: task.node.key,
-            request: Arc::new(self.request(task.node)),
+            request: Arc::new(request(task.node, &self.usual, &self.submitter.profile)),
             retries: task.node.node.handling.retries,
             growths: 0,
             losses: 0,
@@ -57,10 +54,11 @@ impl Slurm<'_> {
 }
 
 /// What the job of a node asks for at a site.
-pub fn request(node: &KeyedNode, profile: &crate::slurm::Profile) -> Request {
+pub fn request(node: &KeyedNode, usual: &BTreeMap<String, f64>, profile: &Profile) -> Request {
     let handling = &node.node.handling;
     let site = if handling.resources.gpu > 0 { &profile.gpu } else { &profile.jobs };
-    Request::of(handling, site)
+    let share = Share::of(profile.together, usual.get(node.node.stage.as_str()).copied());
+    Request { share, ..Request::of(handling, site) }
 }
 
 /// Whether a node is worth a job: not if its kind is done in moments or needs the network, or it is known to take little time; but always

@@ -43,6 +43,8 @@ pub enum Verdict {
     },
     /// Somebody cancelled it.
     Cancelled,
+    /// Its job did not come to it.
+    Left,
 }
 
 /// What is known of a job.
@@ -63,6 +65,7 @@ pub fn judge(known: &Known<'_>) -> Verdict {
     let end = known.end.map(|(end, _)| end);
     match end {
         Some(End::Done) => return Verdict::Done,
+        Some(End::Left) => return Verdict::Left,
         Some(End::Refused { error, hint }) => {
             return Verdict::Failed { error: error.clone(), hint: hint.clone() };
         }
@@ -108,6 +111,7 @@ pub fn judge(known: &Known<'_>) -> Verdict {
 fn by_end(end: &End) -> Verdict {
     match end {
         End::Done => Verdict::Done,
+        End::Left => Verdict::Left,
         End::Failed { error, hint } | End::Refused { error, hint } => {
             Verdict::Failed { error: error.clone(), hint: hint.clone() }
         }

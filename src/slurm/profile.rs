@@ -16,8 +16,8 @@ use crate::slurm::request::Request;
 /// What every request may say.
 const REQUEST: [&str; 6] = ["partition", "account", "cores", "memory", "time", "extra"];
 /// What only the profile itself says.
-const OWN: [&str; 8] =
-    ["gpu", "coordinator", "setup", "program", "jobs", "submitted", "local_below", "resubmit"];
+const OWN: [&str; 9] =
+    ["gpu", "coordinator", "setup", "program", "jobs", "submitted", "local_below", "together", "resubmit"];
 
 /// What there is to know of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Profile {
     pub submitted: u32,
     /// Stages that took less than this before are done here.
     pub local_below: Duration,
+    /// So many stages are done by one job, one after another, as took this long together before; none if each has a job of its own.
+    pub together: Option<Duration>,
     /// How often a job is submitted again that was lost with its node, or gave way to another.
     pub resubmit: u32,
 }
@@ -53,6 +55,7 @@ impl Default for Profile {
             running: None,
             submitted: 1000,
             local_below: Duration::from_secs(1),
+            together: None,
             resubmit: 3,
         }
     }
@@ -103,6 +106,7 @@ impl<'a> Reader<'a> {
         profile.submitted = self.read(members, "", "submitted", count).unwrap_or(profile.submitted);
         let local_below = self.read(members, "", "local_below", duration);
         profile.local_below = local_below.unwrap_or(profile.local_below);
+        profile.together = self.read(members, "", "together", handling::timeout);
         profile.resubmit = self.read(members, "", "resubmit", number).unwrap_or(profile.resubmit);
         profile
     }
@@ -207,13 +211,14 @@ coordinator: { time: 3 d, cores: 1 }
 setup: [module load cuda]
 jobs: 50
 local_below: 0
+together: 5 min
 ";
         let profile = Profile::parse("slurm.yaml", text).unwrap();
         assert_eq!(profile.gpu.partition.as_deref(), Some("gpu"));
         assert_eq!((profile.gpu.time, profile.gpu.memory), (profile.jobs.time, Some(4 << 30)));
         assert_eq!(profile.coordinator.time, Some(Duration::from_hours(72)));
         assert_eq!((profile.running, profile.submitted), (Some(50), 1000));
-        assert_eq!(profile.local_below, Duration::ZERO);
+        assert_eq!((profile.local_below, profile.together), (Duration::ZERO, Some(Duration::from_mins(5))));
         assert_eq!(Profile::parse("slurm.yaml", "# nothing\n").unwrap(), Profile::default());
     }
 

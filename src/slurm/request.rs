@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::pipeline::spec::{Growth, Handling};
+use crate::slurm::share::Share;
 
 const MEBIBYTE: u64 = 1 << 20;
 /// What a stage may take beyond its own time limits, for starting and for tidying up.
@@ -27,6 +28,8 @@ pub struct Request {
     pub extra: Vec<String>,
     /// Nodes that it must not run on: others of its kind could not be started there.
     pub exclude: Vec<String>,
+    /// What a job does.
+    pub share: Share,
 }
 
 impl Request {
@@ -45,6 +48,7 @@ impl Request {
             time: queue.time.or(limit).or(site.time),
             extra: [site.extra.clone(), queue.extra.clone()].concat(),
             exclude: Vec::new(),
+            share: Share::default(),
         }
     }
 
@@ -59,17 +63,18 @@ impl Request {
         Some(time - (time / 10.0).min(60.0))
     }
 
-    /// The same with more memory; `None` if it does not say how much it has.
+    /// The same with more memory, alone; `None` if it does not say how much it has.
     #[must_use]
     pub fn with_more_memory(&self, growth: Growth) -> Option<Self> {
-        Some(Self { memory: Some(growth.grow(self.memory?, 1)), ..self.clone() })
+        let memory = growth.grow(self.memory?, 1);
+        Some(Self { memory: Some(memory), share: Share::default(), ..self.clone() })
     }
 
-    /// The same with more time; `None` if it does not say how much it has.
+    /// The same with more time, alone; `None` if it does not say how much it has.
     #[must_use]
     pub fn with_more_time(&self, growth: Growth) -> Option<Self> {
         let time = Duration::from_secs(growth.grow(self.time?.as_secs(), 1));
-        Some(Self { time: Some(time), ..self.clone() })
+        Some(Self { time: Some(time), share: Share::default(), ..self.clone() })
     }
 
     /// The same elsewhere than on this node.
@@ -91,7 +96,11 @@ impl Request {
             option("cpus-per-task", self.cores.map(|cores| cores.to_string())),
             option("mem", self.memory.map(|bytes| format!("{}M", bytes.div_ceil(MEBIBYTE).max(1)))),
             option("gres", Some(self.gpu).filter(|gpu| *gpu > 0).map(|gpu| format!("gpu:{gpu}"))),
-            option("time", self.time.map(|time| time.as_secs().div_ceil(60).max(1).to_string())),
+            // The last node that begins in time has all of its own.
+            option(
+                "time",
+                self.time.map(|time| (time + self.share.time).as_secs().div_ceil(60).max(1).to_string()),
+            ),
             // Where the limit is the site's, it is Slurm that warns.
             option("signal", self.time.is_none().then(|| "B:USR1@60".to_owned())),
             option("exclude", Some(self.exclude.join(",")).filter(|nodes| !nodes.is_empty())),

@@ -1,7 +1,7 @@
 //! What a job of a cluster runs, without a cluster.
 
 use insta::assert_snapshot;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::space::Space;
 
@@ -52,6 +52,62 @@ fn a_job_refuses_what_was_not_submitted() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"has the key [0-9a-f]+ here", "has the key [key] here");
     settings.bind(|| assert_snapshot!(told.join("\n")));
+}
+
+#[test]
+fn a_job_does_its_share_of_a_batch_and_says_what_it_left() {
+    let text = "\
+pipeline: many
+matrix: { i: [0, 1, 2, 3, 4] }
+stages:
+  one: { command: { run: 'test $i != 1 && echo $i > i.txt', outputs: [i.txt], env: { i: $i } } }
+";
+    let file = "pipelines/many.yaml";
+    let space = Space::new().write(file, text);
+    let line = |place: usize| {
+        let stage = format!("one[i={place}]");
+        let status = space.run(&["status", file, "--json"]).stdout;
+        let lines = status.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let found = lines.into_iter().find(|line| line["stage"] == stage.as_str()).unwrap();
+        json!({ "node": stage, "key": found["key"] }).to_string() + "\n"
+    };
+    let batch = |name: &str, time: u64| {
+        let folder = format!("results/store/v1/slurm/batches/{name}");
+        let share = json!({ "count": 3, "time": { "secs": time, "nanos": 0 } });
+        let header = json!({ "pipeline": file, "scale": null, "overrides": [], "results": null, "program": "",
+                             "threads": 1, "share": share });
+        let write = |name: &str, text: String| {
+            std::fs::create_dir_all(space.path(&folder)).unwrap();
+            std::fs::write(space.path(&folder).join(name), text).unwrap();
+        };
+        write("batch.json", header.to_string());
+        write("tasks", (0..5).map(line).collect());
+        folder
+    };
+    let run = |folder: &str, job: &str| {
+        space.run_with("SLURM_ARRAY_TASK_ID", job, &["exec", file, "--batch", folder])
+    };
+    let end = |folder: &str, line: u32| space.read(&format!("{folder}/{line}.end"));
+
+    // The second of three fails, and the third is done all the same.
+    let all = batch("many-0", 60);
+    let ran = run(&all, "0");
+    assert!(ran.code == 1 && ran.stderr.contains("one[i=1]"), "{ran:#?}");
+    assert_eq!([end(&all, 0), end(&all, 2)], ["\"done\"", "\"done\""]);
+    assert!(end(&all, 1).starts_with("{\"failed\""), "{}", end(&all, 1));
+    assert!(!space.path(&format!("{all}/3.end")).exists());
+    // When the time for all is over, the first is done, and no other begins.
+    let late = batch("many-1", 0);
+    let ran = run(&late, "1");
+    assert_eq!(
+        (ran.code, end(&late, 3), end(&late, 4)),
+        (0, "\"done\"".into(), "\"left\"".into()),
+        "{ran:#?}"
+    );
+    assert!(!space.path(&format!("{late}/4.started")).exists());
+    assert_eq!(run(&late, "2").code, 0, "there is no such line");
+    let status = space.run(&["status", file]).stdout;
+    assert_eq!(status.lines().filter(|line| line.starts_with("hit")).count(), 3, "{status}");
 }
 
 #[test]

@@ -250,6 +250,43 @@ stages:
 
 #[test]
 #[ignore = "needs a Slurm cluster: make test-slurm"]
+fn stages_that_take_little_time_share_a_job() {
+    let file = "pipelines/small.yaml";
+    let text = |values: &str, wrong: &str| {
+        format!(
+            "pipeline: small\nmatrix: {{ i: [{values}] }}\nstages:\n  \
+             one: {{ command: {{ run: 'sleep .3; test $i != {wrong} && echo $i > i.txt', outputs: [i.txt], env: {{ i: $i }} }} }}\n"
+        )
+    };
+    let all = "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11";
+    let Some(mut site) = Site::with(Space::new().write(file, &text("0", "none")), "together: 2 s\n") else {
+        return;
+    };
+    let run = ["run", file, "--executor", "slurm", "--keep-going"];
+    assert_eq!(site.run(&run).code, 0);
+    let jobs = |site: &Site| {
+        let folder = site.space.path("results/store/v1/slurm/batches");
+        let files = std::fs::read_dir(folder)
+            .unwrap()
+            .flat_map(|batch| std::fs::read_dir(batch.unwrap().path()).unwrap());
+        files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == "log")).count()
+    };
+    assert_eq!(jobs(&site), 1, "of the first nothing was known");
+    site.space = site.space.write(file, &text(all, "none"));
+    let ran = site.run(&run);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert!((3..=6).contains(&jobs(&site)), "{} jobs", jobs(&site));
+    assert_eq!(site.space.read("results/small/lock.json"), local_lock("small", &text(all, "none")));
+    // One of a job fails; those before and behind it do not.
+    site.space = site.space.write(file, &text(all, "4"));
+    let ran = site.run(&run);
+    assert!(ran.code == 1 && ran.stderr.contains("one[i=4]"), "{ran:#?}");
+    let status = site.run(&["status", file]).stdout;
+    assert_eq!(status.lines().filter(|line| line.starts_with("hit")).count(), 11, "{status}");
+}
+
+#[test]
+#[ignore = "needs a Slurm cluster: make test-slurm"]
 fn who_comes_later_follows_the_same_jobs() {
     let file = "pipelines/sleepers.yaml";
     let Some(site) = Site::with(Space::new().write(file, SLEEPERS), "jobs: 3\n") else { return };

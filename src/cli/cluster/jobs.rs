@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::cli::cluster::{folder, job_name};
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
+use crate::slurm::Folder;
 use crate::slurm::client;
 use crate::slurm::text::{Row, State};
-use crate::slurm::{Attempt, Folder};
 use crate::stage::StageKey;
 
 /// The jobs under way of a pipeline.
@@ -43,10 +43,11 @@ impl Jobs {
         let Some(job) = self.folder.job(&attempt.batch) else {
             return Some((attempt.batch, "submitted, and not answered yet".to_owned()));
         };
-        let name = format!("{job}_{}", attempt.index);
+        let index = self.folder.job_index(&attempt);
+        let name = format!("{job}_{index}");
         let words = match &self.rows {
             None => "submitted; the cluster does not answer".to_owned(),
-            Some(rows) => match row(rows, job, &attempt) {
+            Some(rows) => match row(rows, job, index) {
                 Some(row) if row.state == State::Pending => format!("in the queue ({})", row.reason),
                 Some(row) if row.state == State::Running => format!("running on {}", row.nodes),
                 Some(_) | None => "ended; 'layerwise run' takes notice".to_owned(),
@@ -56,8 +57,8 @@ impl Jobs {
     }
 }
 
-fn row<'r>(rows: &'r BTreeMap<u64, Vec<Row>>, job: u64, attempt: &Attempt) -> Option<&'r Row> {
-    let has = |row: &&Row| row.indices.iter().any(|range| range.contains(&attempt.index));
+fn row(rows: &BTreeMap<u64, Vec<Row>>, job: u64, index: u32) -> Option<&Row> {
+    let has = |row: &&Row| row.indices.iter().any(|range| range.contains(&index));
     rows.get(&job)?.iter().find(has)
 }
 

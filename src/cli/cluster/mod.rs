@@ -24,7 +24,7 @@ use crate::cli::project::Project;
 use crate::cli::{Target, machine};
 use crate::nn::kernels;
 use crate::slurm::follow::Wish;
-use crate::slurm::{self, Folder, Header, Profile, Slurm, SlurmError, Submitter, client};
+use crate::slurm::{self, Folder, Header, Profile, Share, Slurm, SlurmError, Submitter, client};
 
 /// Where stages run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -96,6 +96,7 @@ fn header(target: &Target, submitter: &Submitter) -> Result<Header, Failure> {
         program,
         threads: 1,
         seconds: None,
+        share: Share::default(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! `layerwise plan --executor slurm`: how many jobs, how many core-hours, how many bytes, judging by earlier executions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 
@@ -59,7 +59,7 @@ pub(in crate::cli) fn print(project: &Project, plan: &Plan, json: bool) -> Resul
 
 fn outlook(project: &Project, plan: &Plan) -> Result<Outlook, Failure> {
     let (profile, usual, bytes) = (profile()?, usual(project), usual_bytes(project));
-    let (mut outlook, mut requests) = (Outlook::default(), BTreeSet::new());
+    let (mut outlook, mut requests) = (Outlook::default(), BTreeMap::<_, usize>::new());
     for (place, (node, status)) in project.keyed.nodes.iter().zip(&plan.statuses).enumerate() {
         if !matches!(status, Status::Miss(_)) || node.twin != place {
             continue;
@@ -68,16 +68,16 @@ fn outlook(project: &Project, plan: &Plan) -> Result<Outlook, Failure> {
             outlook.here += 1;
             continue;
         }
-        let request = request(node, &profile);
-        outlook.jobs += 1;
+        let request = request(node, &usual, &profile);
         match usual.get(node.node.stage.as_str()) {
             Some(seconds) => outlook.core_seconds += seconds * request.threads() as f64,
             None => outlook.unknown += 1,
         }
         outlook.bytes += bytes.get(node.node.stage.as_str()).copied().unwrap_or_default();
-        requests.insert(request);
+        *requests.entry(request).or_default() += 1;
     }
     outlook.requests = requests.len() as u64;
+    outlook.jobs = requests.iter().map(|(request, nodes)| request.share.jobs(*nodes) as u64).sum();
     Ok(outlook)
 }
 

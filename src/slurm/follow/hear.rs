@@ -61,7 +61,7 @@ impl Follower {
         let places: Vec<usize> = row
             .indices
             .iter()
-            .flat_map(|range| batch.places.range(range.clone()))
+            .flat_map(|range| batch.places.range(batch.share.lines_of(range.clone())))
             .map(|(_, place)| *place)
             .collect();
         for place in places {
@@ -72,6 +72,8 @@ impl Follower {
     fn hear_of<W: World>(&mut self, world: &mut W, place: usize, row: &Row, tell: Tell<'_, W::Result>) {
         let (now, answers) = (world.now(), self.answers);
         let Some(live) = self.live.get_mut(&place) else { return };
+        let share = self.batches[&live.batch].share;
+        let index = share.job(live.index);
         (live.seen, live.missing) = (answers, None);
         if !row.nodes.is_empty() {
             row.nodes.clone_into(&mut live.node);
@@ -79,14 +81,14 @@ impl Follower {
         match row.state {
             // The script ran, or was about to, when the controller died; Slurm would hold the job for ever.
             State::Pending if row.reason == words::HELD_FOR_EVER => {
-                world.cancel(&[(row.job, live.index)], false);
+                world.cancel(&[(row.job, index)], false);
                 live.state = Some((State::NodeFailed, now));
                 self.doubtful.insert(place);
             }
             State::Pending => {
                 live.was_seen_waiting = true;
-                live.is_running = false;
-                let name = format!("{}_{}", row.job, live.index);
+                (live.is_running, live.is_started) = (false, false);
+                let name = format!("{}_{index}", row.job);
                 if !live.told
                     && let Some(text) = words::never(&row.reason, &name)
                 {
@@ -94,7 +96,13 @@ impl Follower {
                     tell(place, Fact::Reported(Report::Note(text)));
                 }
             }
-            State::Running => self.start(place, tell),
+            State::Running => {
+                live.is_running = true;
+                // Of many nodes only the job itself says which one has begun.
+                if share.is_one() {
+                    self.start(place, tell);
+                }
+            }
             state => {
                 if live.state.is_none() {
                     live.state = Some((state, now));
@@ -106,9 +114,9 @@ impl Follower {
     }
 
     fn start<R>(&mut self, place: usize, tell: Tell<'_, R>) {
-        if let Some(live) = self.live.get_mut(&place)
-            && !std::mem::replace(&mut live.is_running, true)
-        {
+        let Some(live) = self.live.get_mut(&place) else { return };
+        live.is_running = true;
+        if !std::mem::replace(&mut live.is_started, true) {
             tell(place, Fact::Started(live.job.request.threads()));
         }
     }
@@ -143,11 +151,12 @@ impl Follower {
     fn give_up_unclear<W: World>(&mut self, world: &mut W) {
         let answers = self.answers;
         let is_unheard = |unclear: Option<u64>| unclear.is_some_and(|since| answers >= since + UNHEARD);
-        let unheard = self.batches.values().filter(|batch| is_unheard(batch.unclear));
+        // One of which a job began was accepted, whatever the queue shows.
+        let unheard =
+            self.batches.values().filter(|batch| is_unheard(batch.unclear) && batch.begun.is_empty());
         let places: Vec<usize> = unheard.flat_map(|batch| batch.places.values().copied()).collect();
         for place in places {
-            // One that began is there, whatever the queue shows.
-            if self.live.get(&place).is_some_and(|live| !live.has_begun && live.end.is_none())
+            if self.live.get(&place).is_some_and(|live| live.end.is_none())
                 && let Some((live, attempt)) = self.drop_live(place)
             {
                 world.release(live.job.key, &attempt);
@@ -178,7 +187,11 @@ impl Follower {
         match seen {
             Seen::Started => {
                 self.start(place, tell);
-                self.live.get_mut(&place).into_iter().for_each(|live| live.has_begun = true);
+                if let Some(live) = self.live.get_mut(&place) {
+                    live.has_begun = true;
+                    let batch = self.batches.get_mut(&live.batch).expect("a job is of a batch");
+                    batch.begun.insert(batch.share.job(live.index));
+                }
             }
             Seen::Ended(end) => {
                 if end != End::Done {

@@ -18,11 +18,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use world::{Fact, Job, Rules, Submission, Tell, Wish, World};
+pub use world::{Fact, Job, Rules, Submission, Tell, Theirs, Wish, World};
 
 use crate::slurm::batch::{Attempt, End};
 use crate::slurm::pace::Pace;
 use crate::slurm::request::Request;
+use crate::slurm::share::Share;
 use crate::slurm::text::State;
 use crate::stage::StageError;
 
@@ -40,6 +41,8 @@ pub struct Follower {
     ready: BTreeMap<Arc<Request>, VecDeque<Job>>,
     waiting: usize,
     live: BTreeMap<usize, Live>,
+    /// How many jobs those are: one may do several nodes.
+    jobs: usize,
     batches: BTreeMap<u32, Batch>,
     by_job: BTreeMap<u64, u32>,
     by_name: BTreeMap<String, u32>,
@@ -63,8 +66,11 @@ pub struct Follower {
 struct Live {
     job: Job,
     batch: u32,
+    /// The line of the batch.
     index: u32,
+    /// Whether its job runs, and whether it was told that it does itself.
     is_running: bool,
+    is_started: bool,
     /// Whether the job itself said that it began.
     has_begun: bool,
     was_seen_waiting: bool,
@@ -93,7 +99,18 @@ struct Batch {
     job: Option<u64>,
     /// If that is not certain: since which answer of the queue.
     unclear: Option<u64>,
+    share: Share,
+    /// The nodes that are followed, by their lines.
     places: BTreeMap<u32, usize>,
+    /// Jobs of which a line has begun.
+    begun: BTreeSet<u32>,
+}
+
+impl Batch {
+    /// Whether a line of a job is followed.
+    fn has_job(&self, job: u32) -> bool {
+        self.places.range(self.share.lines_of(job..=job)).next().is_some()
+    }
 }
 
 impl Follower {
@@ -104,6 +121,7 @@ impl Follower {
             ready: BTreeMap::new(),
             waiting: 0,
             live: BTreeMap::new(),
+            jobs: 0,
             batches: BTreeMap::new(),
             by_job: BTreeMap::new(),
             by_name: BTreeMap::new(),
@@ -167,20 +185,25 @@ impl Follower {
         if std::mem::replace(&mut self.has_cancelled, true) {
             return;
         }
-        let mut jobs = Vec::new();
+        let mut jobs = BTreeSet::new();
         for live in self.live.values_mut().filter(|live| !live.is_running) {
             live.is_unwanted = true;
-            jobs.extend(self.batches[&live.batch].job.map(|job| (job, live.index)));
+            let batch = &self.batches[&live.batch];
+            jobs.extend(batch.job.map(|job| (job, batch.share.job(live.index))));
         }
-        world.cancel(&jobs, true);
+        world.cancel(&jobs.into_iter().collect::<Vec<_>>(), true);
         self.queue.hurry(world.now());
     }
 
     fn go_away<W: World>(&mut self, world: &mut W, cancels: bool, tell: Tell<'_, W::Result>) {
         self.give_up_waiting(tell);
         if cancels {
-            let job = |live: &Live| Some((self.batches[&live.batch].job?, live.index));
-            world.cancel(&self.live.values().filter_map(job).collect::<Vec<_>>(), false);
+            let job = |live: &Live| {
+                let batch = &self.batches[&live.batch];
+                Some((batch.job?, batch.share.job(live.index)))
+            };
+            let jobs: BTreeSet<_> = self.live.values().filter_map(job).collect();
+            world.cancel(&jobs.into_iter().collect::<Vec<_>>(), false);
         }
         for (place, live) in std::mem::take(&mut self.live) {
             if cancels {
@@ -189,6 +212,7 @@ impl Follower {
             tell(place, Fact::Done(Err(StageError::Cancelled)));
         }
         self.batches.clear();
+        self.jobs = 0;
     }
 
     fn give_up_waiting<R>(&mut self, tell: Tell<'_, R>) {
@@ -204,9 +228,11 @@ impl Follower {
 
     /// What Slurm calls the job of a node.
     fn job_name(&self, live: &Live) -> String {
-        match self.batches[&live.batch].job {
-            Some(job) => format!("{job}_{}", live.index),
-            None => format!("{} {}", self.batches[&live.batch].name, live.index),
+        let batch = &self.batches[&live.batch];
+        let index = batch.share.job(live.index);
+        match batch.job {
+            Some(job) => format!("{job}_{index}"),
+            None => format!("{} {index}", batch.name),
         }
     }
 }

@@ -26,11 +26,11 @@ impl Follower {
                 continue;
             };
             let (batch, now) = (&self.batches[&live.batch], world.now());
-            let attempt = Attempt { batch: batch.name.clone(), index: live.index };
+            let job = Attempt { batch: batch.name.clone(), index: batch.share.job(live.index) };
             let is_bad = live.state.is_some_and(|(state, _)| state != State::Completed);
             let (exit, log) = match &live.post_mortem {
                 Some(known) => known.clone(),
-                None if is_bad => world.post_mortem(batch.job, &attempt, live.job.key),
+                None if is_bad => world.post_mortem(batch.job, &job, live.job.key),
                 None => (None, String::new()),
             };
             let post_mortem = is_bad.then(|| (exit, log.clone()));
@@ -40,8 +40,16 @@ impl Follower {
                 exit,
                 log: log.clone(),
             };
+            let is_bystander = !batch.share.is_one()
+                && !live.has_begun
+                && live.end.is_none()
+                && batch.begun.contains(&job.index);
             let verdict = match judge(&known) {
                 Verdict::Open => missing(live, now),
+                // What ended the job was the node that it was at.
+                Verdict::OutOfMemory | Verdict::OutOfTime | Verdict::Failed { .. } if is_bystander => {
+                    Verdict::Left
+                }
                 verdict => verdict,
             };
             if let Some(live) = self.live.get_mut(&place) {
@@ -69,6 +77,11 @@ impl Follower {
         };
         let (retries, request) = (live.job.retries, Arc::clone(&live.job.request));
         let may_grow = live.job.growths < GROWTHS;
+        let is_wordless = live.end.is_none() && !matches!(verdict, Verdict::Open | Verdict::Done);
+        // Whatever became of its job: a node whose record is there is done.
+        if is_wordless && let Some(result) = world.result(place, None) {
+            return self.end(world, place, Ok(result), tell);
+        }
         match verdict {
             Verdict::Open => {
                 // One that the queue shows again is in no doubt.
@@ -85,6 +98,7 @@ impl Follower {
             Verdict::Failed { error, hint } => {
                 self.end(world, place, Err(words::failed(&corpse, &error, hint)), tell);
             }
+            Verdict::Left => self.put_off(world, place, tell),
             Verdict::Cancelled => self.end(world, place, Err(words::cancelled(&corpse)), tell),
             Verdict::OutOfMemory => {
                 let more =
@@ -140,6 +154,17 @@ impl Follower {
             job.losses += 1;
         }
         self.add(job);
+    }
+
+    /// Submits a node again whose turn did not come: neither is it to blame, nor is there anything to tell.
+    fn put_off<W: World>(&mut self, world: &mut W, place: usize, tell: Tell<'_, W::Result>) {
+        if self.has_cancelled {
+            return self.end(world, place, Err(StageError::Cancelled), tell);
+        }
+        if let Some((live, attempt)) = self.drop_live(place) {
+            world.release(live.job.key, &attempt);
+            self.add(live.job);
+        }
     }
 
     fn end<W: World>(

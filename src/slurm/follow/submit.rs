@@ -1,13 +1,14 @@
 //! Submission: what asks for the same goes together, as far as there is room in the queue.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::slurm::batch::Attempt;
-use crate::slurm::follow::world::{Fact, Job, Submission, Tell, World};
+use crate::slurm::follow::world::{Fact, Job, Submission, Tell, Theirs, World};
 use crate::slurm::follow::{Batch, Follower, Live};
 use crate::slurm::request::Request;
+use crate::slurm::share::Share;
 use crate::stage::{Report, StageError};
 
 /// While the queue is full, this part of it must be free before more is submitted: or arrays would be of one job each.
@@ -21,7 +22,7 @@ impl Follower {
             let room = self.room();
             let Some(mut group) = self.ready.first_entry() else { return };
             let (request, jobs) = (Arc::clone(group.key()), group.get_mut());
-            let count = jobs.len().min(room).min(self.rules.array as usize);
+            let count = jobs.len().min(request.share.lines(room.min(self.rules.array as usize)));
             let jobs: Vec<Job> = jobs.drain(..count).collect();
             if group.get().is_empty() {
                 group.remove();
@@ -31,9 +32,9 @@ impl Follower {
         }
     }
 
-    /// How many of those that wait may be submitted now.
+    /// How many jobs may be submitted now; none if nothing waits, or it is not worth it.
     pub(super) fn room(&self) -> usize {
-        let room = self.rules.submitted.saturating_sub(self.live.len());
+        let room = self.rules.submitted.saturating_sub(self.jobs);
         let is_worth_it = room >= self.waiting || room >= self.rules.submitted / PART;
         if is_worth_it { room.min(self.waiting) } else { 0 }
     }
@@ -50,7 +51,7 @@ impl Follower {
             let attempt = Attempt { batch: batch.clone(), index: ours.len() as u32 };
             match world.reserve(job.key, &attempt) {
                 Ok(None) => ours.push(job),
-                Ok(Some((theirs, number))) => self.attach(world, job, theirs, number, tell),
+                Ok(Some(theirs)) => self.attach(world, job, theirs, tell),
                 Err(error) => tell(job.place, Fact::Done(Err(error))),
             }
         }
@@ -59,12 +60,12 @@ impl Follower {
         }
         let now = world.now();
         match world.submit(&batch, request, &ours) {
-            Submission::Accepted(job) => self.take_in(batch, Some(job), ours, tell),
+            Submission::Accepted(job) => self.take_in(batch, Some(job), request.share, ours, tell),
             Submission::Unclear(words) => {
                 let text =
                     format!("no answer to its submission ({words}); it will be looked for in the queue");
                 tell(ours[0].place, Fact::Reported(Report::Note(text)));
-                self.take_in(batch, None, ours, tell);
+                self.take_in(batch, None, request.share, ours, tell);
                 self.submissions.asked(now);
             }
             Submission::Full(words) if !self.live.is_empty() => {
@@ -91,49 +92,54 @@ impl Follower {
     }
 
     /// Follows what was submitted, or may have been.
-    fn take_in<R>(&mut self, name: String, number: Option<u64>, jobs: Vec<Job>, tell: Tell<'_, R>) {
-        let batch = self.new_batch(name, number);
+    fn take_in<R>(
+        &mut self,
+        name: String,
+        number: Option<u64>,
+        share: Share,
+        jobs: Vec<Job>,
+        tell: Tell<'_, R>,
+    ) {
+        let batch = self.new_batch(name, number, share);
         for (index, job) in jobs.into_iter().enumerate() {
             self.follow(batch, index as u32, job, tell);
         }
     }
 
     /// Follows what another run, or an earlier one, submitted.
-    fn attach<W: World>(
-        &mut self,
-        world: &mut W,
-        job: Job,
-        attempt: Attempt,
-        number: Option<u64>,
-        tell: Tell<'_, W::Result>,
-    ) {
+    fn attach<W: World>(&mut self, world: &mut W, job: Job, theirs: Theirs, tell: Tell<'_, W::Result>) {
+        let Theirs { attempt, job: number, share } = theirs;
         let batch = match self.by_name.get(&attempt.batch) {
             Some(batch) => *batch,
-            None => self.new_batch(attempt.batch, number),
+            None => self.new_batch(attempt.batch, number, share),
         };
         self.follow(batch, attempt.index, job, tell);
         self.queue.hurry(world.now());
         self.folders.hurry(world.now());
     }
 
-    fn new_batch(&mut self, name: String, job: Option<u64>) -> u32 {
+    fn new_batch(&mut self, name: String, job: Option<u64>, share: Share) -> u32 {
         let number = self.next_batch;
         self.next_batch += 1;
         self.by_name.insert(name.clone(), number);
         self.by_job.extend(job.map(|job| (job, number)));
         let unclear = job.is_none().then_some(self.answers);
-        self.batches.insert(number, Batch { name, job, unclear, places: BTreeMap::new() });
+        let (places, begun) = (BTreeMap::new(), BTreeSet::new());
+        self.batches.insert(number, Batch { name, job, unclear, share, places, begun });
         number
     }
 
     fn follow<R>(&mut self, batch: u32, index: u32, job: Job, tell: Tell<'_, R>) {
         let place = job.place;
-        self.batches.get_mut(&batch).expect("it was just made").places.insert(index, place);
+        let of = self.batches.get_mut(&batch).expect("it was just made");
+        self.jobs += usize::from(!of.has_job(of.share.job(index)));
+        of.places.insert(index, place);
         let live = Live {
             job,
             batch,
             index,
             is_running: false,
+            is_started: false,
             has_begun: false,
             was_seen_waiting: false,
             seen: self.answers,
@@ -158,6 +164,7 @@ impl Follower {
         let attempt = self.attempt(&live);
         let batch = self.batches.get_mut(&live.batch).expect("a job is of a batch");
         batch.places.remove(&live.index);
+        self.jobs -= usize::from(!batch.has_job(batch.share.job(live.index)));
         if batch.places.is_empty()
             && let Some(batch) = self.batches.remove(&live.batch)
         {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::base::digest::Digest;
 use crate::pipeline::spec::{Growth, Retries};
+use crate::slurm::share::Share;
 use crate::slurm::simulation::{Faults, Simulation};
 use crate::stage::StageKey;
 
@@ -63,8 +64,8 @@ fn follow(follower: &mut Follower, world: &mut Simulation<usize>, wish: Wish, he
     panic!("{} nodes never end", follower.count());
 }
 
-#[test]
-fn every_node_ends_once_and_rightly_whatever_goes_wrong() {
+/// So many of 1,500 nodes one after another in a job, on a cluster where all that may go wrong does.
+fn storm(seed: u64, share: Share) {
     let faults = Faults {
         node: 400,
         preempted: 300,
@@ -75,24 +76,59 @@ fn every_node_ends_once_and_rightly_whatever_goes_wrong() {
         unclear: 1000,
         doomed: 200,
     };
-    for seed in 0..5 {
-        let mut world = Simulation::new(100, seed, faults, |place| place);
-        let (mut follower, mut heard) = (Follower::new(RULES), Heard::default());
-        (0..1500).for_each(|place| follower.add(job(place)));
-        follow(&mut follower, &mut world, Wish::GoOn, &mut heard);
-        assert_eq!(heard.ended.len(), 1500);
-        let mut exhausted = 0;
-        for (place, result) in &heard.ended {
-            let is_doomed = world.is_doomed(job(*place).key);
-            match result {
-                Ok(found) => assert!(found == place && !is_doomed),
-                Err(error) if error.to_string().contains("ran out of") => exhausted += 1,
-                Err(error) => assert!(is_doomed, "{place}: {error}"),
-            }
-        }
-        assert!(heard.retried > 100 && exhausted < 5, "{} retried, {exhausted} exhausted", heard.retried);
-        assert!(follower.batches.is_empty() && follower.by_job.is_empty() && follower.by_name.is_empty());
+    let mut world = Simulation::new(100, seed, faults, |place| place);
+    let (mut follower, mut heard) = (Follower::new(RULES), Heard::default());
+    for place in 0..1500 {
+        let mut job = job(place);
+        job.request = Arc::new(Request { share, ..(*job.request).clone() });
+        follower.add(job);
     }
+    follow(&mut follower, &mut world, Wish::GoOn, &mut heard);
+    assert_eq!(heard.ended.len(), 1500);
+    let mut exhausted = 0;
+    for (place, result) in &heard.ended {
+        let is_doomed = world.is_doomed(job(*place).key);
+        match result {
+            Ok(found) => assert!(found == place && !is_doomed),
+            Err(error) if error.to_string().contains("ran out of") => exhausted += 1,
+            Err(error) => assert!(is_doomed, "{place}: {error}"),
+        }
+    }
+    assert!(heard.retried > 100 && exhausted < 5, "{} retried, {exhausted} exhausted", heard.retried);
+    assert!(follower.batches.is_empty() && follower.by_job.is_empty() && follower.by_name.is_empty());
+    assert_eq!(follower.jobs, 0);
+}
+
+#[test]
+fn every_node_ends_once_and_rightly_whatever_goes_wrong() {
+    (0..5).for_each(|seed| storm(seed, Share::default()));
+}
+
+#[test]
+fn nodes_that_share_a_job_end_as_they_would_alone() {
+    let of = |seconds| Share::of(Some(Duration::from_mins(1)), Some(seconds));
+    for (seed, seconds) in [(0, 30.0), (1, 8.0), (2, 1.0)] {
+        storm(seed, of(seconds));
+    }
+}
+
+/// Who was not begun when its job ended is not to blame, and what it had asked for is enough.
+#[test]
+fn what_a_job_did_not_come_to_is_submitted_again_without_a_word() {
+    let faults = Faults { exhausted: 3000, ..Faults::default() };
+    let mut world = Simulation::new(10, 1, faults, |place| place);
+    let (mut follower, mut heard) = (Follower::new(RULES), Heard::default());
+    let share = Share::of(Some(Duration::from_mins(1)), Some(6.0));
+    for place in (0..60).step_by(3) {
+        let mut job = job(place);
+        job.retries = Retries::default();
+        job.request = Arc::new(Request { share, ..(*job.request).clone() });
+        follower.add(job);
+    }
+    follow(&mut follower, &mut world, Wish::GoOn, &mut heard);
+    let failed = heard.ended.values().filter(|result| result.is_err()).count();
+    assert!((3..17).contains(&failed) && heard.ended.len() == 20, "{failed} failed");
+    assert_eq!(heard.retried, 0, "each failed alone, and nobody else was tried again");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::pipeline::spec::Retries;
 use crate::slurm::batch::{Attempt, End, Seen};
 use crate::slurm::request::Request;
+use crate::slurm::share::Share;
 use crate::slurm::text::Row;
 use crate::stage::{Report, StageError, StageKey};
 
@@ -50,6 +51,17 @@ pub enum Submission {
     Refused(String, String),
 }
 
+/// An attempt of another run, or of an earlier one.
+#[derive(Debug, Clone)]
+pub struct Theirs {
+    /// Its batch, and its line there.
+    pub attempt: Attempt,
+    /// The number of the array, if it is known.
+    pub job: Option<u64>,
+    /// What a job of the array does.
+    pub share: Share,
+}
+
 /// The cluster, the files, the clock.
 pub trait World {
     /// What a node came to.
@@ -58,15 +70,11 @@ pub trait World {
     fn now(&self) -> Duration;
     /// A name for a batch that nobody else has.
     fn name(&mut self) -> String;
-    /// Takes a key for an attempt: `None` if it is ours, or the attempt that is under way, with the number of its array.
-    fn reserve(
-        &mut self,
-        key: StageKey,
-        attempt: &Attempt,
-    ) -> Result<Option<(Attempt, Option<u64>)>, StageError>;
+    /// Takes a key for an attempt: `None` if it is ours, or the attempt that is under way.
+    fn reserve(&mut self, key: StageKey, attempt: &Attempt) -> Result<Option<Theirs>, StageError>;
     /// Gives the key back.
     fn release(&mut self, key: StageKey, attempt: &Attempt);
-    /// Submits a batch of reserved jobs that ask for the same, by index.
+    /// Submits a batch of reserved nodes that ask for the same, by line.
     fn submit(&mut self, batch: &str, request: &Request, jobs: &[Job]) -> Submission;
     /// What the queue shows.
     fn queue(&mut self) -> Result<Vec<Row>, String>;
@@ -78,14 +86,9 @@ pub trait World {
     fn reports(&mut self, attempt: &Attempt) -> Vec<Report>;
     /// The result of a node, if it is there.
     fn result(&mut self, place: usize, end: Option<&End>) -> Option<Self::Result>;
-    /// Exit code and signal of a job, as far as they are known, and the end of its log.
-    fn post_mortem(
-        &mut self,
-        job: Option<u64>,
-        attempt: &Attempt,
-        key: StageKey,
-    ) -> (Option<(i32, i32)>, String);
-    /// Cancels jobs: all of these, or those of them that wait.
+    /// Exit code and signal of a job of an array, as far as they are known, and the end of the log of it or of the node.
+    fn post_mortem(&mut self, job: Option<u64>, of: &Attempt, key: StageKey) -> (Option<(i32, i32)>, String);
+    /// Cancels jobs of arrays: all of these, or those of them that wait.
     fn cancel(&mut self, jobs: &[(u64, u32)], only_waiting: bool);
 }
 

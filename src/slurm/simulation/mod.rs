@@ -3,42 +3,27 @@
 //! Jobs take their time and end in all the ways that real ones do, by the throw of a seeded coin; the controller goes away for minutes;
 //! submissions get no answer though they were accepted, or were not.
 
+mod faults;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::base::rng::{self, Stream};
 use crate::slurm::batch::{Attempt, End, Seen};
-use crate::slurm::follow::{Job, Submission, World};
+use crate::slurm::follow::{Job, Submission, Theirs, World};
 use crate::slurm::request::Request;
+use crate::slurm::share::Share;
+use crate::slurm::simulation::faults::Ending;
 use crate::slurm::text::{Row, State};
 use crate::stage::{Report, StageError, StageKey};
+
+pub use faults::Faults;
 
 /// How long the queue shows a job that has ended.
 const REMEMBERED: Duration = Duration::from_mins(5);
 /// How long the controller stays away.
 const AWAY: Duration = Duration::from_mins(3);
-
-/// How often what goes wrong, in parts of 10,000.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
-    /// A node fails under a job.
-    pub node: u32,
-    /// A job gives way to another.
-    pub preempted: u32,
-    /// A job runs out of memory, or of time.
-    pub exhausted: u32,
-    /// A job is gone from the queue when it ends, and left no word.
-    pub vanished: u32,
-    /// A job's own word cannot be seen, only its result.
-    pub silent: u32,
-    /// The controller goes away when it is asked.
-    pub away: u32,
-    /// A submission gets no answer.
-    pub unclear: u32,
-    /// Of all nodes, those whose program fails whatever is done.
-    pub doomed: u32,
-}
 
 /// The cluster.
 pub struct Simulation<R> {
@@ -49,7 +34,7 @@ pub struct Simulation<R> {
     make: Box<dyn FnMut(usize) -> R + Send>,
     arrays: BTreeMap<u64, Array>,
     waiting: VecDeque<u64>,
-    running: BTreeMap<(u64, u32), Ending>,
+    running: BTreeMap<(u64, u32), Running>,
     ends: BinaryHeap<Reverse<(Duration, u64, u32)>>,
     ended: VecDeque<(Duration, Row)>,
     news: BTreeMap<String, Vec<(u32, Seen)>>,
@@ -65,20 +50,26 @@ pub struct Simulation<R> {
 
 struct Array {
     batch: String,
-    jobs: Vec<(usize, StageKey)>,
+    lines: Vec<(usize, StageKey)>,
+    share: Share,
     /// Those before it have started, or were cancelled.
     next: u32,
     left: u32,
 }
 
-/// How a job will end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    Well,
-    Silent,
-    Badly(State),
-    Doomed,
-    Vanished,
+impl Array {
+    fn jobs(&self) -> u32 {
+        self.share.jobs(self.lines.len()) as u32
+    }
+}
+
+/// A job, at one of its lines.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    line: u32,
+    ending: Ending,
+    /// Whether a line before it failed.
+    has_failed: bool,
 }
 
 impl<R> Simulation<R> {
@@ -137,9 +128,7 @@ impl<R> Simulation<R> {
 
     /// Whether a node is one whose program fails.
     pub fn is_doomed(&self, key: StageKey) -> bool {
-        let digest = key.digest();
-        let bytes = digest.bytes();
-        u32::from(u16::from_le_bytes([bytes[0], bytes[1]])) % 10_000 < self.faults.doomed
+        self.faults.doom(key)
     }
 
     /// Cancels a job from outside, as another shell does; one that waits leaves no trace.
@@ -155,11 +144,11 @@ impl<R> Simulation<R> {
     /// The last job of the last array that waits.
     pub fn last_waiting(&self) -> Option<(u64, u32)> {
         let job = self.waiting.back()?;
-        Some((*job, self.arrays[job].jobs.len() as u32 - 1))
+        Some((*job, self.arrays[job].jobs() - 1))
     }
 
     fn chance(&mut self, parts: u32) -> bool {
-        parts > 0 && self.stream.below(10_000) < u64::from(parts)
+        faults::chance(&mut self.stream, parts)
     }
 
     fn start_waiting(&mut self) {
@@ -169,48 +158,32 @@ impl<R> Simulation<R> {
             let array = self.arrays.get_mut(&job).expect("it waits");
             let index = array.next;
             array.next += 1;
-            if array.next as usize >= array.jobs.len() {
+            if array.next >= array.jobs() {
                 self.waiting.pop_front();
             }
-            let key = array.jobs[index as usize].1;
-            let batch = array.batch.clone();
+            let line = *array.share.lines_of(index..=index).start();
             self.free -= 1;
-            self.events += 1;
-            let ending = self.ending(key);
-            let seconds = 60 + self.stream.below(1200);
-            self.ends.push(Reverse((self.clock + Duration::from_secs(seconds), job, index)));
-            self.running.insert((job, index), ending);
-            self.news.entry(batch).or_default().push((index, Seen::Started));
+            self.begin(job, index, line, false);
         }
     }
 
-    fn ending(&mut self, key: StageKey) -> Ending {
-        let faults = self.faults;
-        for (parts, ending) in [
-            (faults.node, Ending::Badly(State::NodeFailed)),
-            (faults.preempted, Ending::Badly(State::Preempted)),
-            (faults.exhausted, Ending::Badly(State::OutOfMemory)),
-            (faults.exhausted, Ending::Badly(State::TimedOut)),
-            (faults.vanished, Ending::Vanished),
-        ] {
-            if self.chance(parts) {
-                return ending;
-            }
-        }
-        if self.is_doomed(key) {
-            Ending::Doomed
-        } else if self.chance(faults.silent) {
-            Ending::Silent
-        } else {
-            Ending::Well
-        }
-    }
-
-    fn end(&mut self, job: u64, index: u32) {
-        let Some(ending) = self.running.remove(&(job, index)) else { return };
-        self.free += 1;
+    /// A job begins a line.
+    fn begin(&mut self, job: u64, index: u32, line: u32, has_failed: bool) {
+        let array = &self.arrays[&job];
+        let (key, batch) = (array.lines[line as usize].1, array.batch.clone());
         self.events += 1;
-        let place = self.arrays[&job].jobs[index as usize].0;
+        let ending = self.faults.draw(&mut self.stream, key);
+        let seconds = 60 + self.stream.below(1200);
+        self.ends.push(Reverse((self.clock + Duration::from_secs(seconds), job, index)));
+        self.running.insert((job, index), Running { line, ending, has_failed });
+        self.news.entry(batch).or_default().push((line, Seen::Started));
+    }
+
+    /// A line ends, and with the last one, or badly, its job.
+    fn end(&mut self, job: u64, index: u32) {
+        let Some(Running { line, ending, has_failed }) = self.running.remove(&(job, index)) else { return };
+        self.events += 1;
+        let place = self.arrays[&job].lines[line as usize].0;
         let (state, end) = match ending {
             Ending::Well => (Some(State::Completed), Some(End::Done)),
             Ending::Silent => (Some(State::Completed), None),
@@ -225,9 +198,17 @@ impl<R> Simulation<R> {
         }
         let batch = self.arrays[&job].batch.clone();
         if let Some(end) = end {
-            self.news.entry(batch.clone()).or_default().push((index, Seen::Ended(end)));
+            self.news.entry(batch.clone()).or_default().push((line, Seen::Ended(end)));
         }
+        let array = &self.arrays[&job];
+        let has_failed = has_failed || ending == Ending::Doomed;
+        let has_next = ((line + 1) as usize) < array.lines.len() && array.share.job(line + 1) == index;
+        if has_next && !matches!(ending, Ending::Badly(_) | Ending::Vanished) {
+            return self.begin(job, index, line + 1, has_failed);
+        }
+        self.free += 1;
         if let Some(state) = state {
+            let state = if has_failed && state == State::Completed { State::Failed } else { state };
             self.ended.push_back((self.clock, row(job, index..=index, state, &batch)));
         }
         self.forget(job, 1);
@@ -268,11 +249,7 @@ impl<R> World for Simulation<R> {
         format!("batch-{}", self.next)
     }
 
-    fn reserve(
-        &mut self,
-        key: StageKey,
-        attempt: &Attempt,
-    ) -> Result<Option<(Attempt, Option<u64>)>, StageError> {
+    fn reserve(&mut self, key: StageKey, attempt: &Attempt) -> Result<Option<Theirs>, StageError> {
         let start = Instant::now();
         let theirs = self.open.get(&key).cloned();
         if theirs.is_none() {
@@ -280,8 +257,10 @@ impl<R> World for Simulation<R> {
         }
         self.spent += start.elapsed();
         Ok(theirs.map(|theirs| {
-            let job = self.arrays.iter().find(|(_, array)| array.batch == theirs.batch);
-            (theirs.clone(), job.map(|(job, _)| *job))
+            let found = self.arrays.iter().find(|(_, array)| array.batch == theirs.batch);
+            let (job, share) =
+                found.map_or((None, Share::default()), |(job, array)| (Some(*job), array.share));
+            Theirs { attempt: theirs, job, share }
         }))
     }
 
@@ -293,18 +272,19 @@ impl<R> World for Simulation<R> {
         self.spent += start.elapsed();
     }
 
-    fn submit(&mut self, batch: &str, _: &Request, jobs: &[Job]) -> Submission {
+    fn submit(&mut self, batch: &str, request: &Request, jobs: &[Job]) -> Submission {
         let start = Instant::now();
         let is_unclear = self.chance(self.faults.unclear) || self.clock < self.away_until;
         if is_unclear && self.chance(5000) {
             return Submission::Unclear("it timed out, and was not accepted".to_owned());
         }
         self.next += 1;
-        let (job, count) = (self.next, jobs.len() as u32);
-        let jobs = jobs.iter().map(|job| (job.place, job.key)).collect();
-        self.arrays.insert(job, Array { batch: batch.to_owned(), jobs, next: 0, left: count });
+        let (job, share) = (self.next, request.share);
+        self.events += jobs.len() as u64;
+        let lines = jobs.iter().map(|job| (job.place, job.key)).collect();
+        let left = share.jobs(jobs.len()) as u32;
+        self.arrays.insert(job, Array { batch: batch.to_owned(), lines, share, next: 0, left });
         self.waiting.push_back(job);
-        self.events += u64::from(count);
         self.spent += start.elapsed();
         if is_unclear {
             Submission::Unclear("it timed out, and was accepted".to_owned())
@@ -324,7 +304,7 @@ impl<R> World for Simulation<R> {
         }
         let waiting = self.waiting.iter().map(|job| {
             let array = &self.arrays[job];
-            row(*job, array.next..=array.jobs.len() as u32 - 1, State::Pending, &array.batch)
+            row(*job, array.next..=array.jobs() - 1, State::Pending, &array.batch)
         });
         let running = self
             .running
@@ -364,24 +344,22 @@ impl<R> World for Simulation<R> {
 
     fn cancel(&mut self, jobs: &[(u64, u32)], only_waiting: bool) {
         for (job, index) in jobs {
-            if let Some(ending) = self.running.get_mut(&(*job, *index)) {
+            if let Some(running) = self.running.get_mut(&(*job, *index)) {
                 if !only_waiting {
-                    *ending = Ending::Badly(State::Cancelled);
+                    running.ending = Ending::Badly(State::Cancelled);
                     self.ends.push(Reverse((self.clock, *job, *index)));
                 }
                 continue;
             }
             // An array that loses one of those that wait loses those behind it: enough for tests, which cancel the last.
-            let Some(array) = self
-                .arrays
-                .get_mut(job)
-                .filter(|array| (array.next..array.jobs.len() as u32).contains(index))
+            let Some(array) =
+                self.arrays.get_mut(job).filter(|array| (array.next..array.jobs()).contains(index))
             else {
                 continue;
             };
-            let lost = array.jobs.len() as u32 - index;
-            array.jobs.truncate(*index as usize);
-            if array.next as usize >= array.jobs.len() {
+            let lost = array.jobs() - index;
+            array.lines.truncate(array.share.lines(*index as usize));
+            if array.next >= array.jobs() {
                 self.waiting.retain(|waiting| waiting != job);
             }
             self.forget(*job, lost);

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! cli                                   names everything; the only place that prints
-//! archive                               results as one file, and back
+//! archive      remote      slurm        results as one file | a cache that many share | nodes as jobs of a cluster
 //! engine                                decides, runs, reports
 //! kinds        pipeline    store        joins | text → graph | keys → files
 //! nn data  report          stage        learning | a page | the contract between the two halves

@@ -41,11 +41,15 @@ test-paper: ## the published numbers at full scale: minutes, unless `make reprod
 	$(CARGO) test --locked --test it paper -- --ignored
 
 # The cluster's configuration is in SLURM_CONF; where it cannot be had, the script says why and ends with 77.
+SLURM_UP := bash tests/services/slurm-up.sh
+SLURM_TESTS := $(CARGO) test --locked --test it -- --ignored --test-threads 1
+
 test-slurm: build ## runs on a real Slurm cluster of two virtual nodes, with all that goes wrong there (root on Debian): minutes
-	@bash tests/services/slurm-up.sh start 2 || { code=$$?; [ $$code -eq 77 ] && exit 0 || exit $$code; }; \
-	  eval $$(bash tests/services/slurm-up.sh env); \
-	  $(CARGO) test --locked --test it slurm:: -- --ignored --test-threads 1; code=$$?; \
-	  bash tests/services/slurm-up.sh stop; exit $$code
+	@$(SLURM_UP) start 2 || { code=$$?; [ $$code -eq 77 ] && exit 0 || exit $$code; }; \
+	  eval $$($(SLURM_UP) env); $(SLURM_TESTS) slurm:: --skip accounting; code=$$?; $(SLURM_UP) stop; exit $$code
+	@export SLURM_LAB=/tmp/layerwise-slurm-accounting SLURM_ACCT=1 SLURM_MINJOBAGE=2; \
+	  $(SLURM_UP) start 2 || { code=$$?; [ $$code -eq 77 ] && exit 0 || exit $$code; }; \
+	  eval $$($(SLURM_UP) env); $(SLURM_TESTS) accounting; code=$$?; $(SLURM_UP) stop; exit $$code
 
 bench-slurm: build ## a thousand trivial stages as jobs beside a bare sbatch --array, in turn: minutes
 	@bash tests/services/slurm-up.sh start 2 && eval $$(bash tests/services/slurm-up.sh env) && \

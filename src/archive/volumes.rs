@@ -144,9 +144,8 @@ impl Cutter {
     fn begin(&mut self) -> io::Result<()> {
         self.end()?;
         if self.count == MOST {
-            return Err(io::Error::other(format!(
-                "it would have more than {MOST} volumes; choose larger ones"
-            )));
+            let words = format!("it would have more than {MOST} volumes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
         }
         self.count += 1;
         let file = fsx::create_new(&temporary(&self.folder, self.count)).map_err(|error| error.source)?;

@@ -82,7 +82,7 @@ pub(super) fn open(
         if matches!(scheme, ObjectStoreScheme::AmazonS3) { profile(access)? } else { Vec::new() };
     options.extend(access.variables.iter().map(|(name, value)| (name.to_lowercase(), value.clone())));
     if matches!(scheme, ObjectStoreScheme::AmazonS3) && !has_key(&options) {
-        return Err(RemoteError::NoCredentials);
+        return Err(RemoteError::NoCredentials { of: "S3" });
     }
     let mut secrets = Secrets::of_url(&url);
     let is_given = |(name, _): &&(String, String)| {
@@ -91,7 +91,10 @@ pub(super) fn open(
     secrets.add(options.iter().filter(is_given));
     let is_web = matches!(scheme, ObjectStoreScheme::Http);
     let built = build(&scheme, &url, &options, retry);
-    let store = built.map_err(|error| wrong(&secrets.hide(&error.to_string())))?;
+    let store = built.map_err(|error| match error.to_string() {
+        words if words.contains("Account must be specified") => RemoteError::NoCredentials { of: "Azure" },
+        words => wrong(&secrets.hide(&words)),
+    })?;
     // An HTTP client has the whole address as its root already.
     let prefix = if is_web { ObjectPath::default() } else { prefix };
     Ok(Endpoint { store, prefix, shown: shown(address), secrets, is_web })
@@ -233,6 +236,16 @@ mod tests {
             ("../cache", "../cache"),
         ] {
             assert_eq!(shown(address), told);
+        }
+    }
+
+    #[test]
+    fn who_we_are_is_asked_for_first() {
+        let may_not_ask = ("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
+        let access = Access { variables: [may_not_ask].into(), home: None };
+        for (address, storage) in [("s3://bucket/a", "S3"), ("az://container/a", "Azure")] {
+            let error = open(address, &access, false, retries(0)).err();
+            assert!(matches!(error, Some(RemoteError::NoCredentials { of }) if of == storage), "{error:?}");
         }
     }
 

@@ -84,8 +84,11 @@ pub enum RemoteError {
         name: String,
     },
     /// Nothing says who we are.
-    #[error("there are no credentials for S3")]
-    NoCredentials,
+    #[error("there are no credentials for {of}")]
+    NoCredentials {
+        /// The storage.
+        of: &'static str,
+    },
     /// What answers did not do what it was asked.
     #[error("the remote '{remote}' did not {action} '{what}': {said}")]
     Answer {

@@ -159,6 +159,8 @@ impl Wire {
                 "AccessDenied",
                 "InvalidAccessKeyId",
                 "SignatureDoesNotMatch",
+                "AuthenticationFailed",
+                "AuthorizationFailure",
                 "credential",
                 "token",
             ]) =>

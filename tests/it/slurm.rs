@@ -248,6 +248,30 @@ stages:
     assert!(ran.stderr.contains("sinfo"), "{}", ran.stderr);
 }
 
+/// `make test-slurm` has a second cluster for this one, which soon forgets what has ended.
+#[test]
+#[ignore = "needs a Slurm cluster with accounting: make test-slurm"]
+fn what_the_queue_has_forgotten_the_accounting_knows() {
+    let file = "pipelines/sleepers.yaml";
+    let setup = "setup: ['if test \"$SLURM_ARRAY_TASK_ID\" = 1; then exit 9; fi']\n";
+    let Some(site) = Site::with(Space::new().write(file, SLEEPERS), setup) else { return };
+    if !slurm("scontrol", &["show", "config"]).contains("accounting_storage/slurmdbd") {
+        eprintln!("SKIPPED: this cluster keeps no accounts");
+        return;
+    }
+    let run = ["run", file, "--executor", "slurm", "--keep-going"];
+    let first = site.start(&run);
+    until("its jobs are in the queue", running);
+    signal(&first, "-INT");
+    assert_eq!(Site::end(first).code, 130);
+    until("the queue has forgotten them", || slurm("squeue", &["-h", "-t", "all"]).is_empty().then_some(()));
+    let ran = site.run(&run);
+    assert_eq!((ran.code, site.batches()), (1, 1), "nothing was submitted again: {ran:#?}");
+    assert!(ran.stderr.contains("its job ended with code 9"), "{}", ran.stderr);
+    let status = site.run(&["status", file]).stdout;
+    assert_eq!(status.lines().filter(|line| line.starts_with("hit")).count(), 5, "{status}");
+}
+
 #[test]
 #[ignore = "needs a Slurm cluster: make test-slurm"]
 fn stages_that_take_little_time_share_a_job() {
@@ -301,8 +325,10 @@ fn who_comes_later_follows_the_same_jobs() {
             assert!(ran.stderr.contains("jobs that were submitted go on"), "{}", ran.stderr);
         }
         assert!(running().is_some(), "nobody cancelled them");
-        let status = site.run(&["status", file]).stdout;
-        assert!(status.contains("running on n") && status.contains("in the queue ("), "{status}");
+        until("it is said which job runs, and which waits", || {
+            let status = site.run(&["status", file]).stdout;
+            (status.contains("running on n") && status.contains("in the queue (")).then_some(())
+        });
         let again = site.run(&["run", file, "--executor", "slurm"]);
         assert_eq!(again.code, 0, "{again:#?}");
         assert_eq!(site.batches(), 1, "nothing was submitted twice: {}", again.stderr);

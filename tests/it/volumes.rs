@@ -24,6 +24,9 @@ fn volumes_are_the_same_archive_cut() {
     let into = ["archive", "import", "v.tar.zst", "--results", "elsewhere"];
     assert_eq!(space.run(&into).stdout, "11 results imported, 0 known already\n");
 
+    let many = space.run(&["archive", "create", "pipelines/quick.yaml", "-o", "v.tar.zst", "--split", "1kB"]);
+    assert!(many.code == 2 && many.stderr.contains("choose larger ones, as with '--split 1MB'"), "{many:?}");
+
     let refused = |change: &dyn Fn()| {
         change();
         let ran = verify("v.tar.zst.001");

@@ -9,10 +9,10 @@
 #   slurm-up.sh stop-controller | start-controller
 #
 # All of it lies under $SLURM_LAB [/tmp/layerwise-slurm]; /etc stays as it is. Where it cannot be had, it says why after "SKIPPED" and
-# ends with 77. Knobs: SLURM_NODE_CPUS [4], SLURM_NODE_MEM [2000 MiB], SLURM_PORT_BASE [17817], SLURM_MINJOBAGE [300 s].
+# ends with 77. SLURM_ACCT=1 also starts MariaDB and slurmdbd, so that sacct answers. Knobs: SLURM_NODE_CPUS [4], SLURM_NODE_MEM [2000 MiB], SLURM_PORT_BASE [17817], SLURM_MINJOBAGE [300 s].
 set -euo pipefail
 LAB=${SLURM_LAB:-/tmp/layerwise-slurm}
-CPUS=${SLURM_NODE_CPUS:-4} MEM=${SLURM_NODE_MEM:-2000} PORT=${SLURM_PORT_BASE:-17817} AGE=${SLURM_MINJOBAGE:-300}
+CPUS=${SLURM_NODE_CPUS:-4} MEM=${SLURM_NODE_MEM:-2000} PORT=${SLURM_PORT_BASE:-17817} ACCT=${SLURM_ACCT:-0} AGE=${SLURM_MINJOBAGE:-300}
 export SLURM_CONF=$LAB/slurm.conf
 HOST=$(hostname -s)
 
@@ -43,8 +43,11 @@ processes_of() {
 }
 
 install() {
-    local want="slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins"
-    if command -v slurmctld slurmd sbatch munged >/dev/null; then return; fi
+    local want="slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins" programs="slurmctld slurmd sbatch munged"
+    if [ "$ACCT" = 1 ]; then
+        want+=" slurmdbd slurm-wlm-mysql-plugin mariadb-server-core mariadb-client-core" programs+=" slurmdbd mariadbd mariadb"
+    fi
+    if [ "$(command -v $programs | wc -l)" = "$(wc -w <<<"$programs")" ]; then return; fi
     command -v apt-get >/dev/null || skip "its packages are not installed, and there is no apt-get"
     { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=600 -y -q --no-install-recommends $want; } \
         >"$LAB/apt.log" 2>&1 || skip "apt-get could not install $want ($LAB/apt.log)"
@@ -58,7 +61,12 @@ configure() { # number of nodes
     for i in $(seq "$1"); do
         nodes+="NodeName=n$i NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$((PORT + 10 + i)) CPUs=$CPUS RealMemory=$MEM State=UNKNOWN"$'\n'
     done
-    local track=linuxproc task=none memory="JobAcctGatherParams=OverMemoryKill"
+    local track=linuxproc task=none memory="JobAcctGatherParams=OverMemoryKill" accounting="AccountingStorageType=accounting_storage/none"
+    if [ "$ACCT" = 1 ]; then
+        # The link to slurmdbd has a munge socket of its own setting.
+        accounting=$(printf 'AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\nAccountingStoragePort=%s\nAccountingStoragePass=%s' \
+            $((PORT + 2)) "$LAB/munge/socket")
+    fi
     if has_cgroup; then track=cgroup task=cgroup memory=""; fi
     cat >"$LAB/slurm.conf" <<CONF
 ClusterName=layerwise
@@ -96,7 +104,7 @@ UnkillableStepTimeout=60
 MinJobAge=$AGE
 MaxArraySize=10001
 JobRequeue=1
-AccountingStorageType=accounting_storage/none
+$accounting
 ${nodes}PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 CONF
     version=$(slurmd -V | grep -oE '[0-9]+\.[0-9]+' | head -n 1)
@@ -117,6 +125,39 @@ start_munge() {
     munged --key-file="$LAB/munge/key" --socket="$LAB/munge/socket" --pid-file="$LAB/munge/pid" \
         --log-file="$LAB/munge/log" --seed-file="$LAB/munge/seed" --num-threads=2 2>>"$LAB/log/munge.err"
 }
+start_accounting() {
+    if [ "$ACCT" != 1 ]; then return; fi
+    local sql="mariadb --no-defaults -uroot -S $LAB/run/db.sock" turn
+    if [ ! -d "$LAB/db/mysql" ]; then
+        mariadb-install-db --no-defaults --datadir="$LAB/db" --user=root --auth-root-authentication-method=socket --skip-test-db >"$LAB/log/db.log" 2>&1
+    fi
+    if ! alive "$LAB/run/mariadbd.pid"; then
+        setsid mariadbd --no-defaults --user=root --datadir="$LAB/db" --socket="$LAB/run/db.sock" --pid-file="$LAB/run/mariadbd.pid" \
+            --bind-address=127.0.0.1 --port=$((PORT + 3)) --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 >>"$LAB/log/db.log" 2>&1 </dev/null &
+        for turn in $(seq 300); do if $sql -e 'select 1' >/dev/null 2>&1; then break; fi; sleep .1; done
+        $sql -e "create database if not exists slurm_acct_db; create user if not exists slurm@'127.0.0.1' identified by 'lab'; grant all on slurm_acct_db.* to slurm@'127.0.0.1'"
+    fi
+    (umask 077; cat >"$LAB/slurmdbd.conf" <<CONF
+AuthType=auth/munge
+AuthInfo=socket=$LAB/munge/socket
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort=$((PORT + 2))
+SlurmUser=root
+PidFile=$LAB/run/slurmdbd.pid
+LogFile=$LAB/log/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort=$((PORT + 3))
+StorageUser=slurm
+StoragePass=lab
+StorageLoc=slurm_acct_db
+CONF
+    )
+    if ! alive "$LAB/run/slurmdbd.pid"; then slurmdbd; fi
+    for turn in $(seq 100); do if sacctmgr -n -i show cluster >/dev/null 2>&1; then break; fi; sleep .1; done
+    sacctmgr -n -i add cluster layerwise >/dev/null 2>&1 || true
+}
 start_controller() { if ! alive "$LAB/run/slurmctld.pid"; then slurmctld -f "$SLURM_CONF" "$@"; fi; }
 start_node() { if ! alive "$LAB/run/slurmd-$1.pid"; then mkdir -p "$LAB/spool/$1"; slurmd -N "$1" -f "$SLURM_CONF"; fi; }
 kill_slurmd() { kill -9 "$(cat "$LAB/run/slurmd-$1.pid")"; rm -f "$LAB/run/slurmd-$1.pid"; }
@@ -130,6 +171,7 @@ start() {
     install
     if ! alive "$LAB/run/slurmctld.pid"; then configure "$n"; fi
     start_munge
+    start_accounting
     start_controller -i
     for node in $(nodes); do start_node "$node"; done
     for turn in $(seq 600); do
@@ -146,7 +188,8 @@ stop() {
     if [ ! -d "$LAB" ]; then return; fi
     if alive "$LAB/run/slurmctld.pid"; then timeout 5 scancel -u root --quiet 2>/dev/null || true; fi
     end_all "$LAB"/run/slurmd-*.pid "$LAB/run/slurmctld.pid"
-    end_all "$LAB/munge/pid"
+    end_all "$LAB/run/slurmdbd.pid"
+    end_all "$LAB/run/mariadbd.pid" "$LAB/munge/pid"
     # Daemons of steps outlive slurmd on purpose.
     for pid in $(processes_of); do kill -9 "$pid" 2>/dev/null || true; done
     for spool in "$LAB"/spool/*; do

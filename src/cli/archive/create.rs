@@ -10,7 +10,7 @@ use crate::archive::{
     self, Content, Contents, Description, FORMAT, Holds, Packing, Published, Request, Sealed,
 };
 use crate::base::digest::{Digest, Sha};
-use crate::base::fsx;
+use crate::base::fsx::{self, FileError};
 use crate::cli::archive::badge;
 use crate::cli::failure::Failure;
 use crate::cli::machine;
@@ -76,8 +76,9 @@ impl Create {
         let file = self.output.clone().unwrap_or_else(|| format!("{}.tar.zst", sealed.name).into());
         let packing = Packing { level: self.level, threads: machine::cores(), volume: self.split };
         let bar = Bar::new("packed");
-        let volumes = archive::write(&sealed, &file, packing, &|done, total| bar.tell(done, total))?;
+        let volumes = archive::write(&sealed, &file, packing, &|done, total| bar.tell(done, total));
         drop(bar);
+        let volumes = volumes.map_err(|error| too_large(error, self.split, bytes))?;
         let (bytes, files) = sealed.size();
         let packed = volumes.iter().filter_map(|volume| fsx::size(volume)).sum();
         if self.place.json {
@@ -186,6 +187,24 @@ impl Create {
             fsx::read(&libraries).unwrap_or_else(|_| include_bytes!("../../../Cargo.lock").to_vec());
         files.insert("Cargo.lock".to_owned(), Content::Bytes(libraries));
         Ok(files.into_iter().collect())
+    }
+}
+
+/// What to do where a file system takes no such file, or there would be too many volumes.
+fn too_large(error: FileError, split: Option<u64>, bytes: u64) -> Failure {
+    const MEGABYTE: u64 = 1_000_000;
+    if error.source.kind() != std::io::ErrorKind::FileTooLarge {
+        return error.into();
+    }
+    match split {
+        None => Failure::Input {
+            message: error.to_string(),
+            hint: "cut it into volumes, as with '--split 2GB'".to_owned(),
+        },
+        Some(size) => Failure::Input {
+            message: format!("of volumes of {} it would have more than 999", page::size(size)),
+            hint: format!("choose larger ones, as with '--split {}MB'", bytes / 999 / MEGABYTE + 1),
+        },
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::fsx;
 use crate::cli::cluster::{folder, job_name};
 use crate::cli::failure::Failure;
 use crate::cli::project::Project;
-use crate::slurm::Folder;
 use crate::slurm::client;
 use crate::slurm::text::{Row, State};
+use crate::slurm::{Attempt, Folder};
 use crate::stage::StageKey;
 
 /// The jobs under way of a pipeline.
@@ -49,11 +50,19 @@ impl Jobs {
             None => "submitted; the cluster does not answer".to_owned(),
             Some(rows) => match row(rows, job, index) {
                 Some(row) if row.state == State::Pending => format!("in the queue ({})", row.reason),
-                Some(row) if row.state == State::Running => format!("running on {}", row.nodes),
+                Some(row) if row.state == State::Running && self.has_begun(&attempt) => {
+                    format!("running on {}", row.nodes)
+                }
+                // Of many, its turn comes later.
+                Some(row) if row.state == State::Running => format!("in a job that runs on {}", row.nodes),
                 Some(_) | None => "ended; 'layerwise run' takes notice".to_owned(),
             },
         };
         Some((name, words))
+    }
+
+    fn has_begun(&self, attempt: &Attempt) -> bool {
+        fsx::size(&self.folder.file(attempt, "started")).is_some()
     }
 }
 

@@ -97,7 +97,10 @@ impl From<RemoteError> for Failure {
             RemoteError::NoFolder { .. } => "correct the path, or make it with 'layerwise push'",
             RemoteError::Profile { .. } => "correct the file, or set AWS_PROFILE to a profile of another one",
             RemoteError::NoProfile { .. } => "correct AWS_PROFILE, or add the profile to ~/.aws/credentials",
-            RemoteError::NoCredentials | RemoteError::Answer { sort: Sort::Denied, .. } => {
+            RemoteError::NoCredentials { of: "Azure" } => {
+                "set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN"
+            }
+            RemoteError::NoCredentials { .. } | RemoteError::Answer { sort: Sort::Denied, .. } => {
                 "set the credentials as the storage's own program reads them, as in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             }
             RemoteError::Answer { sort: Sort::NotThere, .. } => {

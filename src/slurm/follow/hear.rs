@@ -105,7 +105,7 @@ impl Follower {
             }
             state => {
                 if live.state.is_none() {
-                    live.state = Some((state, now));
+                    (live.state, live.exit) = (Some((state, now)), row.exit);
                     self.queue.hurry(now);
                 }
                 self.doubtful.insert(place);

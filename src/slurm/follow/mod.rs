@@ -80,6 +80,8 @@ struct Live {
     missing: Option<(u32, Duration)>,
     /// How Slurm says that it ended, and since when that is known.
     state: Option<(State, Duration)>,
+    /// Exit code and signal, as the accounting has them.
+    exit: Option<(i32, i32)>,
     /// What it says itself.
     end: Option<(End, Duration)>,
     /// Exit code and signal, and the end of its log, once it ended.

@@ -37,7 +37,7 @@ impl Follower {
             let known = Known {
                 state: live.state.map(|(state, since)| (state, now.saturating_sub(since))),
                 end: live.end.as_ref().map(|(end, since)| (end, now.saturating_sub(*since))),
-                exit,
+                exit: exit.or(live.exit),
                 log: log.clone(),
             };
             let is_bystander = !batch.share.is_one()

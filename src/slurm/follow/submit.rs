@@ -145,6 +145,7 @@ impl Follower {
             seen: self.answers,
             missing: None,
             state: None,
+            exit: None,
             end: None,
             post_mortem: None,
             node: String::new(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 use crate::archive::paths::{self, DESCRIPTION, PAYLOAD, RESULTS};
-use crate::archive::read::Problem;
+use crate::archive::problem::Problem;
 use crate::archive::stages::{self, Texts};
 use crate::archive::{Description, Holds, bag};
 use crate::base::digest::{Sha, Sums};

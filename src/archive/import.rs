@@ -5,7 +5,8 @@ use std::path::Path;
 
 use crate::archive::holdings::Holdings;
 use crate::archive::paths;
-use crate::archive::read::{ReadError, read};
+use crate::archive::problem::ReadError;
+use crate::archive::read::read;
 use crate::base::digest::Digest;
 use crate::base::signature::Trusted;
 use crate::store::{Found, Output, Record, Store, StoreError};

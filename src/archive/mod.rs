@@ -25,6 +25,7 @@ mod holdings;
 mod import;
 mod paths;
 mod pour;
+mod problem;
 mod provenance;
 mod read;
 mod readme;
@@ -39,7 +40,8 @@ use serde_json::Value;
 pub use contents::{Content, Contents, LeftOut, Made, MakeError, Published, Request};
 pub use holdings::Holdings;
 pub use import::{ImportError, Imported, import};
-pub use read::{Problem, ReadError, read};
+pub use problem::{Problem, ReadError};
+pub use read::read;
 pub use seal::Sealed;
 pub use write::{Packing, write};
 

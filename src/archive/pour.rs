@@ -13,7 +13,7 @@ use std::thread::Scope;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::archive::read::Problem;
+use crate::archive::problem::Problem;
 use crate::base::digest::{Digest, Sha, Sums};
 use crate::base::fsx::{self, FileError};
 
@@ -130,7 +130,7 @@ impl Pouring {
             };
             let sha256 = self.summed.recv().map_err(|_| gone())?;
             let Some(Awaited { path, size, expected }) = self.awaited.pop_front() else { break };
-            super::read::check(&path, Some(expected), sha256)?;
+            super::problem::check(&path, Some(expected), sha256)?;
             self.done.push((path, Sums { size, blake3: laid?, sha256 }));
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use crate::archive::paths::PAYLOAD;
-use crate::archive::read::Problem;
+use crate::archive::problem::Problem;
 use crate::base::fsx::FileError;
 use crate::base::name;
 use crate::engine::Lock;

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::archive::read::Problem;
+use crate::archive::problem::Problem;
 use crate::base::fsx::{self, FileError};
 
 /// Names have three digits, so that a shell has them in their order.

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use crate::base::digest::Digest;
 use crate::cli::failure::Failure;
-use crate::cli::machine::{count, size};
-use crate::cli::page::outln;
+use crate::cli::page::{count, outln, size};
 use crate::cli::{gc, project};
 use crate::engine::Lock;
 use crate::engine::audit::Absent;

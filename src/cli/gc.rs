@@ -7,8 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::failure::Failure;
-use crate::cli::machine::{count, size};
-use crate::cli::page::outln;
+use crate::cli::page::{count, outln, size};
 use crate::cli::project;
 use crate::engine::Lock;
 use crate::store::Keep;

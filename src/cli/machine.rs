@@ -8,6 +8,7 @@ use crate::base::fsx;
 use crate::cli::failure::Failure;
 use crate::engine::Capacity;
 use crate::nn::kernels;
+use crate::pipeline::handling;
 
 /// The cores that this process may use.
 pub(super) fn cores() -> usize {
@@ -56,44 +57,10 @@ pub(super) fn revision() -> Option<String> {
 
 /// Reads `512 MiB`, `4GB` or a number of bytes.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let power = ["", "K", "M", "G", "T"].iter().position(|prefix| {
-        let unit = unit.trim();
-        unit == *prefix || unit == format!("{prefix}B") || unit == format!("{prefix}iB")
-    });
-    let base: u64 = if unit.trim().ends_with("iB") { 1024 } else { 1000 };
-    let size = number.parse::<u64>().ok().zip(power);
-    size.and_then(|(number, power)| number.checked_mul(base.pow(power as u32)))
-        .ok_or_else(|| format!("'{text}' is not a size: write it as in '16 GiB'"))
-}
-
-/// `1 record`, `2 records`.
-pub(super) fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
-/// `512 B`, `7.2 MB`.
-pub(super) fn size(bytes: u64) -> String {
-    let (mut number, mut units) = (bytes as f64, ["B", "kB", "MB", "GB", "TB"].into_iter());
-    let mut unit = units.next().unwrap_or_default();
-    for larger in units {
-        if number < 1000.0 {
-            break;
-        }
-        (number, unit) = (number / 1000.0, larger);
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{number:.1} {unit}") }
-}
-
-/// `7.2 s`, `3 min 5 s`, `2 h 10 min`.
-pub(super) fn duration(seconds: f64) -> String {
-    let whole = seconds as u64;
-    match whole {
-        0..60 => format!("{seconds:.1} s"),
-        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
+    // As Slurm has it, too: 16G.
+    let unit = if text.ends_with(['M', 'G', 'T']) { "B" } else { "" };
+    let size = text.parse().ok().or_else(|| handling::amount(&format!("{text}{unit}")));
+    size.ok_or_else(|| format!("'{text}' is not a size: write it as in '16 GiB'"))
 }
 
 /// Uses the kernels that the environment names, if it names some: `portable` ones give the same results on every machine.
@@ -125,15 +92,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_durations() {
+    fn sizes_are_read() {
         assert_eq!(parse_size("16 GiB"), Ok(16 << 30));
         assert_eq!(parse_size("4GB"), Ok(4_000_000_000));
-        assert_eq!(parse_size("123"), Ok(123));
+        assert_eq!((parse_size("123"), parse_size("2G")), (Ok(123), Ok(2_000_000_000)));
         for wrong in ["", "GiB", "4 Gib", "-1", "99999999999 TiB"] {
             assert!(parse_size(wrong).is_err(), "{wrong}");
         }
-        assert_eq!([0, 999, 1000, 1_250_000].map(size), ["0 B", "999 B", "1.0 kB", "1.2 MB"]);
-        let told = [0.04, 7.25, 59.9, 185.0, 7_800.0].map(duration);
-        assert_eq!(told, ["0.0 s", "7.2 s", "59.9 s", "3 min 5 s", "2 h 10 min"]);
     }
 }

@@ -37,6 +37,7 @@ mod schema;
 mod show;
 mod sides;
 mod sign;
+mod signals;
 mod status;
 mod summary;
 mod tag;

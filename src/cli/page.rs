@@ -1,5 +1,6 @@
 //! What every page of text is made of: aligned columns, sizes, times, and a stdout that may be closed.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 use crate::base::fsx::FileError;
@@ -126,9 +127,19 @@ pub(super) fn time(seconds: u64) -> String {
     time.map_or_else(|| "at an unknown time".to_owned(), |time| format!("{} UTC", time.naive_utc()))
 }
 
+/// `7.2 s`, `3 min 5 s`, `2 h 10 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
 /// `1 row`, `2 rows`.
-pub(super) fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+pub(super) fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+    let plural = if number == N::from(1) { "" } else { "s" };
     format!("{number} {what}{plural}")
 }
 
@@ -176,6 +187,9 @@ mod tests {
             [0, 999, 1000, 52_488, 999_999, 9_912_422, 2 << 30].map(size),
             ["0 B", "999 B", "1.0 kB", "52.5 kB", "1.0 MB", "9.9 MB", "2.1 GB"]
         );
+        let told = [0.04, 7.25, 59.9, 185.0, 7_800.0].map(duration);
+        assert_eq!(told, ["0.0 s", "7.2 s", "59.9 s", "3 min 5 s", "2 h 10 min"]);
+        assert_eq!([count(1, "row"), count(2_u64, "row")], ["1 row", "2 rows"]);
         assert_eq!(time(1_000_000_000), "2001-09-09 01:46:40 UTC");
         assert_eq!(time(u64::MAX), "at an unknown time");
     }

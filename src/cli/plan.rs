@@ -8,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::page::outln;
 use crate::cli::project::Project;
 use crate::cli::status::{Line, lines};
-use crate::cli::{Target, machine::duration};
+use crate::cli::{Target, page::duration};
 use crate::engine::{self, Wish};
 
 /// Arguments of `plan`.

@@ -13,7 +13,7 @@ use crate::cli::page::{self, outln};
 use crate::cli::progress::{self, Bar};
 use crate::cli::project::{self, Project};
 use crate::cli::sign::Trust;
-use crate::cli::{machine, run};
+use crate::cli::{machine, run, signals};
 use crate::engine::{self, Outcome, Plan, Settings, Wish};
 use crate::pipeline::{Keyed, Override, Variation, target};
 use crate::store::{Digests, Store};
@@ -46,7 +46,7 @@ impl Reproduce {
         let project = open(&folder, &holdings)?;
         let wish = self.wish(&project)?;
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
-        let cancelled = run::catch_signals();
+        let cancelled = signals::catch();
         let data = place("data");
         let settings = Settings {
             root: &project.root,

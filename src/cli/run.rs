@@ -2,11 +2,9 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::cli::cluster::{self, Question, Where};
 use crate::cli::failure::{FailedStage, Failure};
@@ -14,7 +12,7 @@ use crate::cli::live::Live;
 use crate::cli::project::Project;
 use crate::cli::remote::{self, Opened, Shared};
 use crate::cli::tensorboard::TensorBoard;
-use crate::cli::{Target, machine, plan, progress, project, summary};
+use crate::cli::{Target, machine, plan, progress, project, signals, summary};
 use crate::engine::diff::Difference;
 use crate::engine::{self, Capacity, Executor, Lock, Observer, Outcome, Plan, Settings, Wish, publish};
 use crate::slurm::follow::Wish as Fate;
@@ -88,7 +86,7 @@ impl Run {
             }
         };
         let wish = Wish { targets: self.target.stages.clone(), force: self.force.clone() };
-        let (local, cancelled) = (machine::local_data()?, catch_signals());
+        let (local, cancelled) = (machine::local_data()?, signals::catch());
         let plan = Plan::new(&project.keyed, &project.store, &wish)?;
         // Where all is done, nobody needs to be asked.
         let is_asked = plan.misses() > 0 || self.is_pushed;
@@ -175,18 +173,6 @@ impl Run {
             gpus: self.gpus.unwrap_or(all.gpus),
         }
     }
-}
-
-/// The first signal asks for a stop that keeps all state; the second ends the program at once.
-pub(super) fn catch_signals() -> Arc<AtomicBool> {
-    let cancelled = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // Registered first, so run first: it does nothing until the flag is set by the one below.
-        let second = signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&cancelled));
-        let first = signal_hook::flag::register(signal, Arc::clone(&cancelled));
-        debug_assert!(second.is_ok() && first.is_ok(), "these signals can be caught");
-    }
-    cancelled
 }
 
 /// All ended well, or what did not.

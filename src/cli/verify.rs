@@ -8,12 +8,11 @@ use serde_json::json;
 
 use crate::base::digest::Digest;
 use crate::cli::failure::Failure;
-use crate::cli::machine::{self, count, size};
-use crate::cli::page::outln;
+use crate::cli::page::{count, outln, size};
 use crate::cli::progress::Bar;
 use crate::cli::project::{self, Project};
 use crate::cli::sign::{self, Trust};
-use crate::cli::{Target, Vary, progress, run};
+use crate::cli::{Target, Vary, machine, progress, signals};
 use crate::engine::audit::{self, Finding, Report, Signer};
 use crate::engine::{self, Capacity, Differing, Settings};
 use crate::pipeline::target;
@@ -144,7 +143,7 @@ impl Verify {
         };
         let project = Project::open(&wish)?;
         let selected = target::select(&project.keyed, &wish.stages)?;
-        let (local, cancelled) = (machine::local_data()?, run::catch_signals());
+        let (local, cancelled) = (machine::local_data()?, signals::catch());
         let capacity = Capacity { jobs: 1, ..machine::capacity() };
         let settings = Settings {
             root: &project.root,

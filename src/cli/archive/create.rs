@@ -22,7 +22,7 @@ use crate::data::catalogue::{self, Source};
 use crate::engine::lock;
 use crate::kinds;
 use crate::nn::kernels;
-use crate::pipeline::{Files, Node, handling};
+use crate::pipeline::{Files, Node};
 
 /// Arguments of `archive create`.
 #[derive(Args)]
@@ -210,10 +210,8 @@ fn too_large(error: FileError, split: Option<u64>, bytes: u64) -> Failure {
 
 /// The size of a volume.
 fn volume(text: &str) -> Result<u64, String> {
-    let number = text.parse().ok().or_else(|| handling::amount(text));
-    number
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "write a number of bytes, or one with a unit, as in '2GB' or '100MiB'".to_owned())
+    let size = machine::parse_size(text)?;
+    if size > 0 { Ok(size) } else { Err("a volume has some bytes: write it as in '2GB'".to_owned()) }
 }
 
 /// Takes the signature of the published lock along, if there is one and the lock is that of what is archived.

@@ -4,8 +4,7 @@ use clap::Args;
 
 use crate::cli::cluster::{folder, job_name};
 use crate::cli::failure::Failure;
-use crate::cli::machine::count;
-use crate::cli::page::outln;
+use crate::cli::page::{count, outln};
 use crate::cli::project::Project;
 use crate::cli::{Target, cluster};
 use crate::slurm::client;

@@ -6,8 +6,7 @@ use serde_json::json;
 
 use crate::cli::cluster::{profile, usual};
 use crate::cli::failure::Failure;
-use crate::cli::machine::{count, size};
-use crate::cli::page::outln;
+use crate::cli::page::{count, outln, size};
 use crate::cli::project::Project;
 use crate::engine::{Plan, Status};
 use crate::slurm::executor::{request, takes};

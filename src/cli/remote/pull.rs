@@ -10,7 +10,7 @@ use crate::cli::page::{self, outln};
 use crate::cli::progress::Bar;
 use crate::cli::project::Project;
 use crate::cli::remote::{Shared, amount};
-use crate::cli::{Target, run};
+use crate::cli::{Target, signals};
 use crate::pipeline::target;
 use crate::remote::Refusal;
 use crate::stage::StageKey;
@@ -39,7 +39,7 @@ impl Pull {
             }
         }
         let opened = self.shared.require(&project.store, false)?;
-        let cancelled = run::catch_signals();
+        let cancelled = signals::catch();
         let (records, wrong) = opened.remote.records(&opened.there, &lacking)?;
         let bar = Bar::new("pulled");
         let progress = |done, total| bar.tell(done, total);

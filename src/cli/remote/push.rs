@@ -12,7 +12,7 @@ use crate::cli::page::{self, outln};
 use crate::cli::progress::Bar;
 use crate::cli::project::Project;
 use crate::cli::remote::{Opened, Shared, amount};
-use crate::cli::{Target, run, sign};
+use crate::cli::{Target, sign, signals};
 use crate::pipeline::target;
 use crate::remote::{Pushed, Pushing};
 use crate::stage::StageKey;
@@ -39,7 +39,7 @@ impl Push {
         let nodes = project.keyed.nodes.iter().zip(named).filter(|(_, is_named)| *is_named);
         let keys: Vec<StageKey> = nodes.map(|(node, _)| node.key).collect();
         let opened = self.shared.require(&project.store, true)?;
-        let cancelled = run::catch_signals();
+        let cancelled = signals::catch();
         let pushed = push(&project, &opened, &keys, self.key.as_ref(), self.is_again, &cancelled)?;
         if pushed.new + pushed.known == 0 {
             return Err(Failure::Input {

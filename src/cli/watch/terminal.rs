@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::watch::follow::Follow;
 use crate::cli::watch::view::View;
 use crate::cli::watch::{PAUSE, screen};
-use crate::cli::{machine, run};
+use crate::cli::{machine, signals};
 
 /// Takes the screen, and gives it back as it was: at the end, after a failure, a panic or a signal.
 pub(super) fn show(path: &Path) -> Result<(), Failure> {
@@ -22,7 +22,7 @@ pub(super) fn show(path: &Path) -> Result<(), Failure> {
 }
 
 fn show_on(mut terminal: DefaultTerminal, follow: &mut Follow) -> Result<(), Failure> {
-    let (is_stopped, mut view) = (run::catch_signals(), View::default());
+    let (is_stopped, mut view) = (signals::catch(), View::default());
     while !view.is_over && !is_stopped.load(Ordering::Relaxed) {
         follow.poll()?;
         let draw = |frame: &mut ratatui::Frame| {

@@ -1,6 +1,6 @@
 //! What is said of a run in words: the same on the screen and on the page.
 
-use crate::cli::machine::duration;
+use crate::cli::page::duration;
 use crate::cli::watch::state::{Phase, Run, Stage, Status};
 
 /// `running for 12.0 s`, `ended after 3 min 5 s`.

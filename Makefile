@@ -8,7 +8,7 @@ SERVERS  ?= seaweed
 # How long `make fuzz` tries each target.
 SECONDS  ?= 60
 
-.PHONY: help reproduce archive paper build test test-paper test-data test-figures test-s3 test-slurm sanitize torture fuzz simulate bench bench-kernels bench-engine bench-slurm bench-pytorch bench-fig1 check-probes clean
+.PHONY: help reproduce archive paper build test test-paper test-data test-figures test-s3 test-slurm test-archive sanitize torture fuzz simulate bench bench-kernels bench-engine bench-slurm bench-pytorch bench-fig1 check-probes clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,7 +40,12 @@ test: ## all tests, a few minutes
 test-paper: ## the published numbers at full scale: minutes, unless `make reproduce` was run before
 	$(CARGO) test --locked --test it paper -- --ignored
 
-# The cluster's configuration is in SLURM_CONF; where it cannot be had, the script says why and ends with 77.
+# Where what is needed cannot be had, the scripts say why and end with 77.
+test-archive: build ## archives as others' validators see them: bagit and roc-validator, from PyPI
+	@variables=$$(bash tests/services/validators.sh) || { code=$$?; [ $$code -eq 77 ] && exit 0 || exit $$code; }; \
+	  eval "$$variables"; $(CARGO) test --locked --test it archive::validators
+
+# The cluster's configuration is in SLURM_CONF.
 SLURM_UP := bash tests/services/slurm-up.sh
 SLURM_TESTS := $(CARGO) test --locked --test it -- --ignored --test-threads 1
 

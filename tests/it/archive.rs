@@ -324,7 +324,7 @@ fn python() -> Option<PathBuf> {
 #[test]
 fn validators_of_others_accept_it() {
     let Some(python) = python() else {
-        eprintln!("SKIPPED: no python3 with bagit and roc-validator (LAYERWISE_PYTHON names one)");
+        eprintln!("SKIPPED: no python3 with bagit and roc-validator: run `make test-archive`");
         return;
     };
     let space = archived();
@@ -342,7 +342,7 @@ fn validators_of_others_accept_it() {
             assert!(bagit.status.success(), "{more:?}: {bagit:#?}");
         }
         let Some(cache) = std::env::var_os("LAYERWISE_ROCRATE_CACHE") else {
-            eprintln!("SKIPPED: roc-validator (LAYERWISE_ROCRATE_CACHE names its cache)");
+            eprintln!("SKIPPED: roc-validator has no cache of contexts: run `make test-archive`");
             continue;
         };
         for profile in

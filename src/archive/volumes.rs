@@ -117,7 +117,10 @@ pub(super) fn fill(
 
 /// Gives volumes their names, in the place of those of an earlier archive.
 fn settle(whole: &Path, folder: &Path, count: usize) -> Result<Vec<PathBuf>, FileError> {
-    (1..=MOST).try_for_each(|number| fsx::remove_file(&volume(whole, number)))?;
+    let old = (1..=MOST).map(|number| volume(whole, number)).filter(|volume| fsx::size(volume).is_some());
+    for volume in old {
+        fsx::remove_file(&volume)?;
+    }
     for number in (1..=count).rev() {
         fsx::rename(&temporary(folder, number), &volume(whole, number))?;
     }
@@ -178,6 +181,7 @@ impl Write for Cutter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::fault::{self, Fault};
 
     fn cut(folder: &Path, bytes: &[u8], size: u64) -> Result<Vec<PathBuf>, FileError> {
         let file = folder.join("a.tar.zst");
@@ -229,6 +233,32 @@ mod tests {
         assert_eq!(told(), Some("its volume 'a.tar.zst.002' is missing".to_owned()));
         fsx::remove_file(&volumes[0]).unwrap();
         assert_eq!(told(), Some("its volume 'a.tar.zst.001' is missing".to_owned()));
+    }
+
+    /// Wherever writing breaks off, what can be read is the old archive or the new one.
+    #[test]
+    fn half_a_set_is_none() {
+        let (old, new) = ([1; 45], [2; 33]);
+        for at in 0.. {
+            let folder = tempfile::tempdir().unwrap();
+            let first = cut(folder.path(), &old, 10).unwrap().remove(0);
+            let read = || {
+                let mut bytes = Vec::new();
+                Volumes::open(&first).ok()?.read_to_end(&mut bytes).ok()?;
+                Some(bytes)
+            };
+            let armed = fault::arm(folder.path(), Fault::Death, at);
+            let ended = cut(folder.path(), &new, 10);
+            let has_struck = armed.has_struck();
+            drop(armed);
+            if !has_struck {
+                assert!(ended.is_ok() && at > 10, "{at} calls");
+                return;
+            }
+            assert!(read().is_none_or(|bytes| bytes == old || bytes == new), "after call {at}");
+            cut(folder.path(), &new, 10).unwrap();
+            assert_eq!((read(), names(folder.path()).len()), (Some(new.to_vec()), 4));
+        }
     }
 
     #[test]
